@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
-from lorapod.client.console.known_processes import KnownProcess
 from lorapod.client.console.parts import ConsoleParts
 
 #: Trainings whose checkpoints the playground offers.
@@ -14,9 +14,9 @@ _TRAININGS: Final = 50
 
 def cards(parts: ConsoleParts) -> list[dict[str, Any]]:
     """Return every known model for a list: LoRAs first, the newest first."""
-    processes: dict[str, KnownProcess | None] = {}
+    origins: dict[str, _Origin | None] = {}
     drawn = _drawn_with(parts)
-    shown = [_card(parts, model, processes, drawn) for model in parts.models.all()]
+    shown = [_card(parts, model, origins, drawn) for model in parts.models.all()]
     return sorted(shown, key=lambda one: one.get("kind") != "lora")
 
 
@@ -39,30 +39,45 @@ def trainings(parts: ConsoleParts) -> list[dict[str, Any]]:
     return found
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Origin:
+    """The training of some models: what is known of it, and the digests of its samples that are on this machine."""
+
+    process: Mapping[str, Any]
+    pictures: Mapping[str, str]
+
+
+def _origin(parts: ConsoleParts, process_id: str) -> _Origin | None:
+    known = parts.processes.get(process_id)
+    if known is None:
+        return None
+    folder = known.process.get("output_path") or f"output/{process_id}"
+    return _Origin(process=known.process, pictures=parts.pictures.below(f"{folder}/"))
+
+
 def _card(
     parts: ConsoleParts,
     model: Mapping[str, Any],
-    processes: dict[str, KnownProcess | None],
+    origins: dict[str, _Origin | None],
     drawn: Mapping[str, str],
 ) -> dict[str, Any]:
     process_id = model.get("process_id")
-    if process_id is not None and process_id not in processes:
-        processes[process_id] = parts.processes.get(process_id)
-    known = None if process_id is None else processes[process_id]
-    told = _of_training(known, model) if known is not None else {}
+    if process_id is not None and process_id not in origins:
+        origins[process_id] = _origin(parts, process_id)
+    origin = None if process_id is None else origins[process_id]
+    told = _of_training(origin.process, model) if origin is not None else {}
     # A header names the family of the base model, such as `sd_v1`; the training knows the model itself.
     exact = {"base_model": told["base_model"]} if "base_model" in told else {}
     return {
         **told,
         **model,
         **exact,
-        "picture": (known and _picture(parts, known, model.get("step"))) or drawn.get(model["path"]),
+        "picture": (origin and _picture(origin, model.get("step"))) or drawn.get(model["path"]),
     }
 
 
-def _of_training(known: KnownProcess, model: Mapping[str, Any]) -> dict[str, Any]:
+def _of_training(process: Mapping[str, Any], model: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a training tells of a model that it wrote."""
-    process = known.process
     saved: Mapping[str, Any] = next(
         (one for one in process.get("checkpoints") or () if one["path"] == model["path"]), {}
     )
@@ -78,14 +93,12 @@ def _of_training(known: KnownProcess, model: Mapping[str, Any]) -> dict[str, Any
     return {name: value for name, value in told.items() if value is not None}
 
 
-def _picture(parts: ConsoleParts, known: KnownProcess, step: int | None) -> str | None:
+def _picture(origin: _Origin, step: int | None) -> str | None:
     """Return the sample that was drawn last before a step, of those that are here; the newest if there is no step."""
-    samples = known.process.get("samples") or ()
-    folder = known.process.get("output_path") or f"output/{known.process['process_id']}"
-    here = parts.pictures.below(f"{folder}/") if samples else {}
+    here = origin.pictures
     shown = [
         (one["step"], -one["index"], here[one["path"]])
-        for one in samples
+        for one in origin.process.get("samples") or ()
         if one["path"] in here and (step is None or one["step"] <= step)
     ]
     return max(shown)[2] if shown else None

@@ -78,3 +78,15 @@ async def test_home_and_a_training_show_what_they_cost(tmp_path: Path) -> None:
     assert home["spent_usd"] == pytest.approx(2.0)
     assert home["running"][0]["cost"]["so_far_usd"] == pytest.approx(1.0)
     assert training["cost"]["text"].startswith("$1.00 so far")
+
+
+async def test_a_generation_costs_by_how_long_the_last_one_took(tmp_path: Path) -> None:
+    prices = await looked_up(PriceBook(given=HourlyRate(per_hour=Decimal(3))))
+    client = Client("https://runpod.test/v2/fake/", http=FakeQueue())
+    with running_console(client, tmp_path, prices=prices) as console:
+        caller = HttpCaller(console=console)
+        caller.open()
+        assert caller.json("/api/playground/history")["cost"] == "about $0.10"
+        console.parts.generations.begin("job-1", {"prompt": "a cat"})
+        console.parts.generations.add("job-1", status="completed", took_s=600.0)
+        assert caller.json("/api/playground/history")["cost"] == "about $0.50"

@@ -22,7 +22,14 @@ from lorapod.testing.fake_queue import FakeQueue
 TRAINING = "train_0123456789ab"
 FINAL = f"output/{TRAINING}/cat/cat.safetensors"
 MERGED = "models/loras/cat-in-ink.safetensors"
-GETS = ("/library", "/playground", "/api/library", f"/api/library/model?path={MERGED}", "/api/playground")
+GETS = (
+    "/library",
+    "/playground",
+    "/api/library",
+    f"/api/library/model?path={MERGED}",
+    "/api/playground",
+    "/api/playground/history",
+)
 
 
 @pytest.fixture
@@ -205,7 +212,7 @@ class TestPlayground:
         with running_console(Client("https://runpod.test/v2/fake/", KEY, http=queue), tmp_path) as again:
             other = HttpCaller(console=again)
             other.open()
-            (entry,) = other.json("/api/playground")["history"]
+            (entry,) = other.json("/api/playground/history")["history"]
             assert (entry["status"], entry["seed"], entry["took_s"]) == ("completed", 7, 30.0)
             assert entry["request"] == wanted
             assert [image["seed"] for image in entry["images"]] == [7, 8]
@@ -241,7 +248,7 @@ class TestPlayground:
         queue.states = [{"status": "FAILED", "error": "The GPU's memory does not suffice."}]
         post(caller, "/api/playground/generate", prompt="a cat")
 
-        view = caller.json("/api/playground")
+        view = caller.json("/api/playground/history")
         assert view["ask"]["problem"]["error"] == "The GPU's memory does not suffice."
         (entry,) = view["history"]
         assert (entry["status"], entry["problem"]["error"]) == (
@@ -249,31 +256,31 @@ class TestPlayground:
             "The GPU's memory does not suffice.",
         )
         post(caller, "/api/playground/forget", job_id=entry["job_id"])
-        assert caller.json("/api/playground")["history"] == []
+        assert caller.json("/api/playground/history")["history"] == []
 
     def test_one_that_was_under_way_is_taken_up_without_a_new_job(
         self, caller: HttpCaller, queue: FakeQueue, worker: ReportWorker
     ) -> None:
         caller.console.parts.generations.begin("job-1", {"prompt": "a cat"})
         drawn(queue, worker)
-        caller.json("/api/playground")
+        caller.json("/api/playground/history")
         caller.console.wait_for_asks()
 
-        (entry,) = caller.json("/api/playground")["history"]
+        (entry,) = caller.json("/api/playground/history")["history"]
         assert (entry["status"], len(entry["images"])) == ("completed", 1)
         assert queue.inputs == []
 
     def test_stop_cancels_the_job(self, caller: HttpCaller, queue: FakeQueue) -> None:
         queue.states = [{"status": "IN_PROGRESS", "output": {"progress": {"percent": 40.4}}}]
         assert caller.send("/api/playground/generate", method="POST", body={"prompt": "a cat"}).status == 202
-        caller.console.wait_until(lambda: caller.json("/api/playground")["ask"]["done"] == 40)
+        caller.console.wait_until(lambda: caller.json("/api/playground/history")["ask"]["done"] == 40)
         assert post_only(caller, "/api/playground/stop") == {"stopped": True}
         queue.states = [{"status": "CANCELLED"}]
         caller.console.wait_for_asks()
 
         assert queue.requests[-1].url.path.endswith("/status/job-1")
         assert any(request.url.path.endswith("/cancel/job-1") for request in queue.requests)
-        assert caller.json("/api/playground")["history"][0]["status"] == "failed"
+        assert caller.json("/api/playground/history")["history"][0]["status"] == "failed"
         assert post_only(caller, "/api/playground/stop") == {"stopped": False}
 
     def test_the_history_is_bounded(self, tmp_path: Path) -> None:

@@ -34,8 +34,11 @@ def routes(parts: ConsoleParts) -> list[web.RouteDef]:
 
     async def playground(_request: web.Request) -> web.Response:
         library_questions.look_at_list(parts, MODELS)
+        return web.json_response(await asyncio.to_thread(_form, parts))
+
+    async def history(_request: web.Request) -> web.Response:
         generation_questions.take_up(parts, SUBJECT)
-        return web.json_response(await asyncio.to_thread(_playground, parts))
+        return web.json_response(await asyncio.to_thread(_history, parts))
 
     async def generate(request: web.Request) -> web.Response:
         """Generate, or say what is wrong with the request as far as this machine can tell."""
@@ -64,6 +67,7 @@ def routes(parts: ConsoleParts) -> list[web.RouteDef]:
 
     return [
         web.get("/api/playground", playground, allow_head=False),
+        web.get("/api/playground/history", history, allow_head=False),
         web.post("/api/playground/generate", generate),
         web.post("/api/playground/stop", stop),
         web.post("/api/playground/forget", forget),
@@ -86,15 +90,22 @@ def _checked(body: Mapping[str, Any]) -> tuple[dict[str, Any], list[dict[str, An
     return wanted, problems
 
 
-def _playground(parts: ConsoleParts) -> dict[str, Any]:
-    history = [{**entry, "images": model_views.pictured(parts, entry)} for entry in parts.generations.all()]
-    took_s = next((entry["took_s"] for entry in history if entry.get("took_s")), _FIRST_S)
+def _form(parts: ConsoleParts) -> dict[str, Any]:
     return {
         "trainings": model_views.trainings(parts),
         "models": [
             {name: one.get(name) for name in ("path", "name", "title", "kind", "base_model", "trigger_words")}
             for one in model_views.cards(parts)
         ],
+        "looking": parts.looks.is_open(MODELS),
+    }
+
+
+def _history(parts: ConsoleParts) -> dict[str, Any]:
+    """Return what changes while something is drawn."""
+    history = [{**entry, "images": model_views.pictured(parts, entry)} for entry in parts.generations.all()]
+    took_s = next((entry["took_s"] for entry in history if entry.get("took_s")), _FIRST_S)
+    return {
         "history": history,
         "cost": parts.prices.of_work(took_s),
         **views.asked(parts, SUBJECT),

@@ -11,6 +11,7 @@ import { Notice } from "../parts/notice.js";
 import { t } from "../strings.js";
 
 const PATH = "/api/playground";
+const HISTORY = `${PATH}/history`;
 const NUMBERS = ["width", "height", "steps", "guidance_scale", "seed", "num_images"];
 const EMPTY = { prompt: "", negative_prompt: "", model: "", loras: [] };
 
@@ -53,15 +54,15 @@ function Input({ draft, setDraft, wrong }) {
       <button type="button" class="icon" aria-label=${t.playground.removeInput} onClick=${() => setDraft({ ...draft, image: undefined, picture: undefined })}>✕</button></div>`;
 }
 
-function Page({ data }) {
-  const { draft, setDraft, setLoras } = useDraft(data);
+function Page({ form, data }) {
+  const { draft, setDraft, setLoras } = useDraft(form);
   const [problem, setProblem] = useState(null);
   const set = (name) => (value) => setDraft({ ...draft, [name]: value });
   const wrong = (name) => (problem?.details ?? []).find((one) => String(one.field).split(".")[0] === name)?.error;
   const busy = isAsking(data.ask);
   const generate = (event) => {
     event.preventDefault();
-    sendAsk(`${PATH}/generate`, PATH, requestOf(draft)).then(({ problems }) => setProblem(problems ? { error: t.playground.wrong(problems[0].field), details: problems } : null), (error) => setProblem(problemOf(error)));
+    sendAsk(`${PATH}/generate`, HISTORY, requestOf(draft)).then(({ problems }) => setProblem(problems ? { error: t.playground.wrong(problems[0].field), details: problems } : null), (error) => setProblem(problemOf(error)));
   };
   const again = ({ request, seed }) => {
     const { loras = [], ...rest } = request;
@@ -70,8 +71,8 @@ function Page({ data }) {
     document.getElementById("prompt").focus();
   };
   const into = ({ path, picture }) => setDraft({ ...draft, image: path, picture, strength: draft.strength ?? 0.6 });
-  const words = missingWords(data, draft.loras, draft.prompt);
-  const models = [...new Set([...data.trainings.map((one) => one.base_model), ...data.models.filter((one) => one.kind === "checkpoint" || one.kind === "diffusion_model").map((one) => one.path)].filter(Boolean))];
+  const words = missingWords(form, draft.loras, draft.prompt);
+  const models = [...new Set([...form.trainings.map((one) => one.base_model), ...form.models.filter((one) => one.kind === "checkpoint" || one.kind === "diffusion_model").map((one) => one.path)].filter(Boolean))];
   return html`
     <div class="desk play">
       <form class="panel" aria-label=${t.playground.title} onSubmit=${generate}>
@@ -80,7 +81,7 @@ function Page({ data }) {
           ${words.length > 0 && html`<p class="row knob wide">${words.map((word) => html`<button key=${word} type="button" class="small" dir="auto" onClick=${() => set("prompt")(`${word} ${draft.prompt}`.trim())}>${t.playground.trigger(word.slice(0, 60))}</button>`)}</p>`}
           <${Field} id="negative" label=${t.playground.negative} rows=${2} wide value=${draft.negative_prompt} wrong=${wrong("negative_prompt")} onInput=${set("negative_prompt")} />
         </div>
-        <${Loras} form=${data} loras=${draft.loras} onChange=${setLoras} />
+        <${Loras} form=${form} loras=${draft.loras} onChange=${setLoras} />
         ${wrong("loras") && html`<p class="bad">${wrong("loras")}</p>`}
         <${Input} draft=${draft} setDraft=${setDraft} wrong=${wrong} />
         <div class="knobs">
@@ -94,13 +95,14 @@ function Page({ data }) {
           ? html`<${AskProgress} ask=${data.ask} counted=${t.playground.drawing} /><button type="button" class="danger" onClick=${() => postJson(`${PATH}/stop`)}>${t.playground.stop}</button>`
           : html`<button type="submit" class="primary">${t.playground.generate}<${Price} cost=${data.cost} /></button>`}</div>
       </form>
-      <section class="main" aria-labelledby="drawn"><h2 id="drawn">${t.playground.history}</h2><${History} history=${data.history} path=${PATH} onAgain=${again} onInto=${into} /></section>
+      <section class="main" aria-labelledby="drawn"><h2 id="drawn">${t.playground.history}</h2><${History} history=${data.history} path=${PATH} read=${HISTORY} onAgain=${again} onInto=${into} /></section>
     </div>`;
 }
 
 export default function Playground() {
-  const { data, error } = useResource(PATH, askPeriod);
-  if (error && !data) return html`<${Notice} problem=${problemOf(error)} />`;
-  if (!data) return html`<p class="faint" role="status">${t.shell.loading}</p>`;
-  return html`<div class="heading"><div><h1>${t.playground.title}</h1><p class="faint">${t.playground.lead}</p></div></div><${Page} data=${data} />`;
+  const { data: form, error } = useResource(PATH, askPeriod);
+  const { data } = useResource(HISTORY, askPeriod);
+  if (error && !form) return html`<${Notice} problem=${problemOf(error)} />`;
+  if (!form || !data) return html`<p class="faint" role="status">${t.shell.loading}</p>`;
+  return html`<div class="heading"><div><h1>${t.playground.title}</h1><p class="faint">${t.playground.lead}</p></div></div><${Page} form=${form} data=${data} />`;
 }
