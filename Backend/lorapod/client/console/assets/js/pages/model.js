@@ -4,7 +4,7 @@ import { contentUrl, postJson } from "../api.js";
 import { Link, navigate } from "../router.js";
 import { useResource } from "../store.js";
 import { at, bytes, integer, small } from "../format.js";
-import { AskWorker, AskProgress, Cost, isAsking, sendAsk } from "../parts/ask.js";
+import { AskWorker, AskProgress, Cost, FileCost, isAsking, sendAsk } from "../parts/ask.js";
 import { Confirm } from "../parts/confirm.js";
 import { Facts } from "../parts/facts.js";
 import { Field, problemOf } from "../parts/field.js";
@@ -116,7 +116,7 @@ export default function Model({ path }) {
         <section class="panel" aria-labelledby="facts"><h2 id="facts">${t.library.facts}</h2><div class=${model.picture ? "about" : ""}>${model.picture && html`<img class="picture" src=${contentUrl(model.picture, 768)} alt="" />`}<div><${About} model=${model} card=${card} /></div></div>
           <div class="controls spaced">
             ${model.kind === "lora" && html`<button type="button" class="primary" onClick=${() => navigate(`/playground?lora=${encodeURIComponent(path)}`)}>${t.library.use}</button>`}
-            ${model.format !== "diffusers" && html`<button type="button" onClick=${download}>${t.library.download}<${Cost} reads=${true} /></button>`}
+            ${model.format !== "diffusers" && html`<button type="button" onClick=${download}>${t.library.download}<${FileCost} /></button>`}
             ${isAsking(data.delete) ? html`<${AskProgress} ask=${data.delete} />` : html`<button type="button" class="danger" onClick=${() => setAsked("delete")}>${t.library.remove}<${Cost} reads=${true} /></button>`}
           </div></section>
         ${model.kind === "lora" && html`<${Tools} model=${model} read=${read} making=${data.making} />`}

@@ -32,6 +32,9 @@ export function Cost({ reads = false }) {
   return html`<span class="cost">${words}</span>`;
 }
 
+/** What a file costs: nothing if the volume can be read. */
+export const FileCost = () => (useEndpoint()?.volume ? null : html`<${Cost} reads=${true} />`);
+
 /**
  * @param post where the question is sent
  * @param body what the question is about, if `post` does not say it

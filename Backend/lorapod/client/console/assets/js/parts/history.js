@@ -3,7 +3,7 @@ import { html, useState } from "../dom.js";
 import { contentUrl, postJson } from "../api.js";
 import { refresh } from "../store.js";
 import { duration, number, since } from "../format.js";
-import { Cost } from "./ask.js";
+import { FileCost } from "./ask.js";
 import { Lightbox } from "./lightbox.js";
 import { Notice } from "./notice.js";
 import { Picture } from "./picture.js";
@@ -13,7 +13,7 @@ const lastPart = (path) => path.split("/").at(-1).replace(/\.safetensors$/, "");
 
 function Image({ image, place, prompt, open, into, fetchFile }) {
   const label = `${t.playground.image(place)}: ${prompt.slice(0, 160)}`;
-  if (!image.picture) return html`<figure class="frame"><${Picture} missing=${t.playground.gone} /><figcaption><button type="button" class="small" onClick=${() => fetchFile(image.path)}>${t.playground.save}<${Cost} reads=${true} /></button></figcaption></figure>`;
+  if (!image.picture) return html`<figure class="frame"><${Picture} missing=${t.playground.gone} /><figcaption><button type="button" class="small" onClick=${() => fetchFile(image.path)}>${t.playground.save}<${FileCost} /></button></figcaption></figure>`;
   return html`
     <figure class="frame"><button type="button" class="open" onClick=${open}><${Picture} digest=${image.picture} alt=${label} /></button>
       <figcaption class="controls"><a class="button small" href=${contentUrl(image.picture)} download=${image.filename}>${t.playground.save}</a><button type="button" class="small" onClick=${into}>${t.playground.into}</button></figcaption></figure>`;
