@@ -62,6 +62,8 @@ class DiskCache:
         self._contents.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o700)
         self._lock = threading.Lock()
+        #: Of all contents, as far as this console knows; None: not measured yet.
+        self._total_bytes: int | None = None
         self._database = sqlite3.connect(
             folder / "index.sqlite", check_same_thread=False, isolation_level=None, timeout=10
         )
@@ -116,7 +118,7 @@ class DiskCache:
             *(name, digest, content_type, len(data), time.time()),
         )
         self._drop({old for (old,) in before} - {digest})
-        self._make_room()
+        self._make_room(len(data))
         return CachedContent(digest=digest, content_type=content_type, path=path)
 
     def content(self, name: str) -> CachedContent | None:
@@ -151,8 +153,13 @@ class DiskCache:
         self._rows("UPDATE contents SET used_at = ? WHERE name = ?", time.time(), name)
         return CachedContent(digest=digest, content_type=content_type, path=path)
 
-    def _make_room(self) -> None:
+    def _make_room(self, added_bytes: int) -> None:
+        """Remove what was used longest ago, if all is too large; that is measured only once it may be."""
+        if self._total_bytes is not None and self._total_bytes + added_bytes <= self._limit_bytes:
+            self._total_bytes += added_bytes
+            return
         (total,) = self._rows("SELECT COALESCE(SUM(size_bytes), 0) FROM contents")[0]
+        self._total_bytes = total
         if total <= self._limit_bytes:
             return
         # A tenth more than is needed, so that not every new content has to make room.
@@ -166,6 +173,7 @@ class DiskCache:
             self._rows("DELETE FROM contents WHERE name = ?", name)
             dropped.add(digest)
             surplus -= size_bytes
+            self._total_bytes -= size_bytes
         self._drop(dropped)
 
     def _drop(self, digests: set[str]) -> None:
