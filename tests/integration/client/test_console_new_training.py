@@ -58,6 +58,35 @@ def test_the_form_and_the_text_are_the_same_request(site: ConsoleOverWorker) -> 
     expect(steps).to_have_value("30")
 
 
+def test_a_training_begins_with_a_checkpoint_or_a_lora_of_the_volume(site: ConsoleOverWorker) -> None:
+    earlier = "train_0123456789ab"
+    known = {
+        "process_id": earlier,
+        "type": "train",
+        "status": "completed",
+        "created_at": "x",
+        "name": "old cat",
+    }
+    steps = [{"path": f"output/{step}.safetensors", "step": step} for step in (500, 1000)]
+    site.console.parts.processes.learn({**known, "checkpoints": steps}, whole=True)
+    lora = {"path": "models/loras/style.safetensors", "name": "style", "kind": "lora"}
+    site.console.parts.models.learn_list([lora, {**lora, "path": "models/vae.safetensors", "kind": "vae"}])
+    page = site.open("/new?dataset=cat")
+    editor = page.get_by_role("textbox", name="As YAML")
+    begin = page.get_by_label("Start from an earlier LoRA")
+
+    begin.select_option(label="old cat (89ab)")
+    page.get_by_label("Its checkpoint").select_option(label="step 500")
+    expect(editor).to_have_value(re.compile(f"process_id: {earlier}\n  step: 500"))
+    expect(begin.get_by_role("option")).to_have_count(3)
+
+    begin.select_option(label="style")
+    expect(editor).to_have_value(re.compile("start_from:\n  path: models/loras/style.safetensors\n"))
+    expect(editor).not_to_have_value(re.compile("process_id"))
+    begin.select_option(label="fresh weights")
+    expect(editor).not_to_have_value(re.compile("start_from"))
+
+
 def test_what_is_wrong_stands_beside_its_field_and_asks_no_worker(site: ConsoleOverWorker) -> None:
     page = site.open("/new")
     editor = page.get_by_role("textbox", name="As YAML")
