@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import io
 import json
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
 import httpx
 import pytest
 from PIL import Image
+from tests.client_faces import FACES, AwaitedFace, opened
 from tests.error_log import error_log
 from tests.tiny_models import place_tiny
 
@@ -29,16 +32,20 @@ from lorapod.client import (
     Progress,
     RequestTooLarge,
     Training,
+    TrainOptions,
     UploadedDataset,
+    WaitTimeout,
 )
 from lorapod.client.drawing.creature import PROMPTS, draw_creatures
 from lorapod.client.serving import serving
 from lorapod.endpoint import EndpointConfig
+from lorapod.kinds import FileKind
 
 pytest.importorskip("diffusers", reason="needs the `builtin` extra")
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.torch, pytest.mark.timeout(300)]
 
+ROOT = Path(__file__).parents[2]
 NAME = "creatures"
 STEPS = 6
 
@@ -216,6 +223,100 @@ def test_a_request_sent_twice_trains_once(
     assert not first.attached
     assert first.process_id == second.process_id != training.process_id
     assert first.wait(interval_s=0.2, timeout_s=240).status == "completed"
+
+
+class TestBothFaces:
+    """The client with and without an event loop, on one worker."""
+
+    @pytest.fixture(params=FACES)
+    async def face(self, request: pytest.FixtureRequest, client: Client) -> AsyncIterator[AwaitedFace]:
+        async with opened(request.param, client.url) as face:
+            yield face
+
+    async def test_a_training_is_found_read_and_fetched(
+        self, face: AwaitedFace, training: Training, tmp_path: Path
+    ) -> None:
+        found = face.training(training.process_id)
+
+        process = await found.status()
+        assert (process.name, process.progress.step, process.resumable) == (NAME, STEPS, False)
+        assert process.answer() == training.status().answer()
+        assert await found.metrics() == training.metrics()
+        assert await found.logs() == training.logs()
+        listed = await face.list_files(f"output/{training.process_id}", kind="image")
+        assert {file.kind for file in listed} == {FileKind.IMAGE}
+        lora = await found.download(tmp_path / "lora.safetensors")
+        assert weights.read_header(lora).rank == 4
+        snapshot = await found.snapshot()
+        assert len(snapshot.losses) == STEPS
+        assert [sample.step for sample in snapshot.samples] == [0, 0, 3, 3, 6, 6]
+        assert "data:image/webp" in snapshot._repr_html_()
+        with pytest.raises(NotFoundError) as caught:
+            await face.training("train_000000000000").status()
+        assert caught.value.code == "not_found"
+
+    async def test_a_training_is_checked_steered_and_resumed(
+        self, face: AwaitedFace, dataset: UploadedDataset
+    ) -> None:
+        options: TrainOptions = {"dataset": {"training_name": NAME}, "trainer": "builtin", "wait": False}
+        rehearsed = await face.dry_run(config=config(), **options)
+        assert (rehearsed.accepted, rehearsed.trainer) == (True, "builtin")
+
+        training = await face.train(config=config(steps=100_000), **options)
+        asked: list[str] = []
+        loop = asyncio.get_running_loop()
+        begun = asyncio.Event()
+
+        def look(now: Progress) -> None:
+            if now.step:
+                loop.call_soon_threadsafe(begun.set)
+            asked.append(now.status)
+
+        following = asyncio.create_task(training.wait(on_progress=look, interval_s=0.1, check=False))
+        await begun.wait()
+        assert (await training.save()).requested
+        assert (await training.sample()).requested
+        with pytest.raises(ConflictError):
+            await training.resume()
+        await training.cancel()
+        ended = await following
+        assert (ended.status, asked[-1], ended.resumable) == ("cancelled", "cancelled", True)
+
+        resumed = await training.resume(wait=False)
+        assert resumed.process_id == training.process_id
+        with pytest.raises(WaitTimeout):
+            await resumed.wait(timeout_s=0.0, interval_s=0.1)
+        await resumed.cancel(save=False)
+        assert (await resumed.wait(check=False, interval_s=0.1)).status in {"cancelled", "completed"}
+
+
+def test_the_page_about_python_says_what_works(
+    client: Client,
+    training: Training,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    text = (ROOT / "docs/howto/python.md").read_text("utf-8")
+    examples = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    Path("my-images").mkdir()
+    draw_creatures(Path("my-images"))
+    small = 'preset="sd15", model="models/tiny", resolution=64, sample_prompts=[], trainer="builtin"'
+    known: dict[str, object] = {}
+    for example in examples:
+        shown = example.replace("http://127.0.0.1:8080/v2/local", client.url)
+        shown = shown.replace('preset="sdxl"', small).replace("steps=1500", "steps=2")
+        shown = shown.replace("train_0123456789ab", training.process_id)
+        shown = shown.replace(".wait(", ".wait(interval_s=0.2, ")
+        exec(compile(shown, "python.md", "exec"), known)  # noqa: S102 -- the page is the test
+    told = capsys.readouterr().out
+    assert re.match(r"completed \d\.\d+ 0\n", told)
+    assert re.search(r"completed: step 2 of 2, loss \d\.", told)
+    assert f"{training.process_id} {NAME} completed" in told
+    assert "There is no folder no-such-folder." in told
+    assert "'field': 'steps'" in told
+    assert [path.suffix for path in Path("loras").iterdir()] == [".safetensors"]
 
 
 def test_a_cancelled_training_is_observed_to_end(client: Client, dataset: UploadedDataset) -> None:

@@ -62,8 +62,6 @@ class TrainingSnapshot:
             element("b", person(process.name)),
             " ",
             element("code", process.process_id),
-            ": ",
-            process.status,
         )
         return element(
             "div",
@@ -144,8 +142,8 @@ def _chart(losses: Sequence[tuple[int, float]]) -> Markup | None:
         f"{_MARGIN + (step - first) * across:.1f} {_MARGIN + (high - value) * down:.1f}"
         for step, value in points
     )
-    shown = f"Loss from step {first} to {last}: {points[0][1]:.4g} to {points[-1][1]:.4g}"
-    assert all(math.isfinite(value) for _, value in points)
+    finite = [(step, value) for step, value in losses if math.isfinite(value)]
+    shown = f"Loss from step {finite[0][0]} to {finite[-1][0]}: {finite[0][1]:.4g} to {finite[-1][1]:.4g}"
     line = element("path", d=path, fill="none", stroke="#48c", stroke_width=1.5)
     svg = element(
         "svg",
@@ -157,7 +155,9 @@ def _chart(losses: Sequence[tuple[int, float]]) -> Markup | None:
         aria_label=shown,
         style="max-width:100%;background:rgba(128,128,128,.08);border-radius:4px",
     )
-    return element("div", svg, element("div", f"{shown} (lowest {low:.4g})", style=_FAINT))
+    return element(
+        "div", svg, element("div", f"{shown} (lowest {min(value for _, value in finite):.4g})", style=_FAINT)
+    )
 
 
 def _figure(sample: SampleImage) -> Markup:
