@@ -54,6 +54,8 @@ def why_ended(process: Mapping[str, Any]) -> str:
         return ""
     if failure := process.get("failure"):
         return str(failure["message"])
+    if detail := process.get("reason_detail"):
+        return str(detail)
     reason = process.get("reason")
     return _EARLY_ENDS.get(reason, f"{reason}.") if reason else _BY_STATUS.get(status, "")
 

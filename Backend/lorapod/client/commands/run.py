@@ -10,8 +10,9 @@ import typer
 
 from lorapod.client.commands.estimates import estimate_text
 from lorapod.client.commands.known_names import complete_dataset
-from lorapod.client.commands.money_options import PricePerHourOption
+from lorapod.client.commands.money_options import MaxCostOption, PricePerHourOption
 from lorapod.client.commands.session import AsJson, CommandSession, ExitCode, open_session
+from lorapod.client.commands.times import limits
 from lorapod.client.commands.train import refusal
 from lorapod.client.commands.train_fields import config_text, one_or_more
 from lorapod.client.commands.train_money import TrainingMoney
@@ -19,6 +20,7 @@ from lorapod.client.commands.train_options import (
     ClassWordOption,
     ConfigOption,
     LearningRateOption,
+    MaxTimeOption,
     ModelOption,
     NameOption,
     PresetOption,
@@ -28,6 +30,7 @@ from lorapod.client.commands.train_options import (
     StepsOption,
     TierOption,
     TrainerOption,
+    UntilOption,
 )
 from lorapod.wire.presets import PRESET_NAMES
 
@@ -62,6 +65,9 @@ def run(
     resolution: ResolutionOption = None,
     class_word: ClassWordOption = None,
     sample_prompt: SamplePromptOption = None,
+    max_time: MaxTimeOption = None,
+    until: UntilOption = None,
+    max_cost: MaxCostOption = None,
     trainer: TrainerOption = None,
     fix: Annotated[
         bool, typer.Option("--fix", help="Convert images that trainers see differently from you, on copies.")
@@ -108,11 +114,14 @@ def run(
         "class_word": class_word,
         "sample_prompts": sample_prompt or None,
         "trainer": trainer,
+        "limits": limits(max_time, until),
     }
     with open_session(context, as_json=as_json) as session:
         if preset is not None:
             _check_preset(session, preset)
         money = TrainingMoney.begin(context, session.screen, price_per_hour)
+        if max_cost is not None:
+            request["limits"] = money.limited(max_cost, request["limits"])
         # Half of a command's start, which other commands need not wait for.
         from lorapod.client.commands.run_stages import RunOptions, run_all
 

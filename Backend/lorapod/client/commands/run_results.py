@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import webbrowser
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -106,7 +108,7 @@ class RunResults:
         screen.line(run.lora)
         if screen.aside.is_terminal and run.training is not None and not screen.as_json:
             self.screen.stage("next", f'lorapod generate "PROMPT" --lora {run.checkpoint}')
-        if open_it and run.report is not None and screen.console.is_terminal:
+        if open_it and run.report is not None and screen.console.is_terminal and has_browser():
             webbrowser.open(Path(run.report).as_uri())
 
     def _answer(self, dataset: str) -> dict[str, Any]:
@@ -123,6 +125,12 @@ class RunResults:
             "grid": run.grid,
             "report": run.report,
         }
+
+
+def has_browser() -> bool:
+    """Return whether a page opens in a window: over SSH, a browser for texts would take the terminal."""
+    shown = any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"))
+    return shown or sys.platform in {"darwin", "win32"}
 
 
 def _free(folder: Path, name: str) -> Path:

@@ -62,7 +62,9 @@ def run_all(
     with screen.reading(f"{options.folder} is read"):
         content = FolderContent.read(options.folder)
     wanted = options.dataset or dataset_name(options.folder)
-    state = RunState.load(state_path(session.client.url, wanted))
+    state = RunState.load(
+        state_path(session.client.url, wanted), on_unwritable=lambda text: session.screen.warn([text])
+    )
     dataset = RunDataset(
         client=session.client,
         screen=screen,
@@ -75,7 +77,9 @@ def run_all(
     name = dataset.choose_name()
     fields = {key: value for key, value in request.items() if value is not None}
     whole = {**fields, "dataset": {"training_name": name}}
-    key = digest_of([name, content.digest, fields, options.fix, options.compare])
+    # A budget is not what is trained: with another one, it is the same run.
+    trained = {field: value for field, value in fields.items() if field != "limits"}
+    key = digest_of([name, content.digest, trained, options.fix, options.compare])
     run = state.run(key)
     if options.caption and run.captions is False:
         # Another training: the one before has learnt from images without captions.

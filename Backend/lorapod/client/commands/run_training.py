@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lorapod.client.client import Client
-from lorapod.client.commands.endings import ENDED, process_ended, why_ended
+from lorapod.client.commands.endings import ENDED, how_to_resume, process_ended, why_ended
 from lorapod.client.commands.live import warn_of_dataset
 from lorapod.client.commands.run_screen import RunScreen, last_step
 from lorapod.client.commands.train import EXECUTION_TIMEOUT_S
@@ -60,6 +60,8 @@ class RunTraining:
         process = self.screen.follow(self.client, begun.process_id)
         if not _is_done(process):
             raise process_ended(process, _AGAIN)
+        if text := why_ended(process):
+            self.screen.more(f"{text} {how_to_resume(process)}".strip())
         return process
 
     def choose(self, process: Mapping[str, Any], *, compare: bool) -> None:

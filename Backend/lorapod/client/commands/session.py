@@ -23,6 +23,7 @@ from lorapod.client.errors import (
     JobNotFound,
     LorapodError,
     ProcessEnded,
+    Unauthorized,
     VolumeNotNamed,
     WorkerNeeded,
 )
@@ -31,6 +32,8 @@ from lorapod.client.retrying import OnRetry, RetryPolicy
 
 #: `--front-door-endpoint none` sends everything to the endpoint itself.
 NO_FRONT_DOOR = "none"
+
+_CHECK_KEY = "Check RUNPOD_API_KEY, or --api-key: the key must be one of the account that has the endpoint."
 
 #: Shorter than a program's: a person waits at the command line.
 RETRIES = RetryPolicy(patience_s=15.0)
@@ -224,6 +227,8 @@ def open_session(context: typer.Context, *, as_json: bool, via: Via = Via.QUEUE)
                 client=client, screen=screen, endpoint=connection.url or connection.endpoint_id or client.url
             )
     except LorapodError as error:
+        if isinstance(error, Unauthorized) and not error.hint:
+            error.hint = _CHECK_KEY
         if not as_json:
             for_a_person(error, context)
         screen.error(error)

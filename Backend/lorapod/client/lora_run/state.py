@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,15 +74,20 @@ class RunState:
     """What is known of a dataset on one endpoint, and where it is kept."""
 
     path: Path
+    on_unwritable: Callable[[str], None]
     document: _Document = field(default_factory=_Document)
 
     @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read the state; one that is missing, damaged or of another version is started from empty."""
+    def load(cls, path: Path, on_unwritable: Callable[[str], None]) -> Self:
+        """Read the state; one that is missing, damaged or of another version is started from empty.
+
+        `on_unwritable` is called with a sentence whenever it cannot be written; the worker's records do in its place.
+        """
         try:
-            return cls(path=path, document=_Document.model_validate_json(path.read_bytes()))
+            document = _Document.model_validate_json(path.read_bytes())
         except (OSError, ValidationError):
-            return cls(path=path)
+            document = _Document()
+        return cls(path=path, document=document, on_unwritable=on_unwritable)
 
     @property
     def datasets(self) -> dict[str, SentDataset]:
@@ -98,19 +104,16 @@ class RunState:
         return found
 
     def save(self) -> None:
-        """Write the state in one step.
-
-        Raises:
-            OSError: it cannot be written.
-        """
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        """Write the state in one step, if the disk takes it."""
         beside = self.path.with_name(f".{self.path.name}.{os.getpid()}")
         try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
             # Not forced to the disk: what a power cut takes, the worker knows.
             beside.write_text(self.document.model_dump_json(), encoding="utf-8")
             beside.replace(self.path)
-        finally:
-            with suppress(FileNotFoundError):
+        except OSError as error:
+            self.on_unwritable(f"what is done cannot be noted in {self.path.parent}: {error.strerror}.")
+            with suppress(OSError):
                 beside.unlink()
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from typer.testing import CliRunner
 
@@ -130,6 +131,12 @@ class TestPaths:
 
         assert "is a path of Windows" in refused.stderr
         assert list(tmp_path.glob("C*")) == []
+
+
+def test_a_wrong_key_is_named(call: Any, queue: FakeQueue) -> None:
+    queue.trouble = [httpx.Response(401, json={"error": "Unauthorized"})]
+
+    assert "Check RUNPOD_API_KEY" in call("ping", code=4).stderr
 
 
 def test_an_upload_without_an_image_ends_with_one(call: Any, queue: FakeQueue, tmp_path: Path) -> None:

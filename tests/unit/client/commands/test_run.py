@@ -295,6 +295,65 @@ class TestWithoutScores:
         assert done.stdout.endswith("cat_6.safetensors\n")
 
 
+def test_a_disk_that_takes_no_notes_ends_nothing(call: Any, worker: RunWorker, here: Path) -> None:
+    (here / "state").write_text("a file in the place of the folder")
+
+    done = call()
+    call("--to", "elsewhere")
+
+    assert done.stderr.count("what is done cannot be noted") == 1
+    assert [each for each in worker.begun if not each.startswith("upload")] == ALL[1:]
+
+
+class TestBudget:
+    def test_it_is_kept_by_the_worker_and_is_the_same_run(self, call: Any, worker: RunWorker) -> None:
+        worker.status = "interrupted"
+        call("--max-cost", "5", "--price-per-hour", "2", code=3)
+        call("--max-time", "3h")
+
+        asked = [wish for wish in worker.inputs if wish["type"] == "train" and not wish.get("dry_run")]
+        assert asked[0]["limits"]["duration_s"] == 9000.0
+        assert worker.begun == [*ALL[:3], "resume train", "compare"]
+
+    def test_an_end_by_the_budget_says_how_to_go_on(self, call: Any, worker: RunWorker) -> None:
+        begin = worker._process
+
+        def limited(kind: str, process_id: str, wish: dict[str, Any]) -> dict[str, Any]:
+            early = {"status": "cancelled", "reason": "limit", "resumable": True} if kind == "train" else {}
+            return begin(kind, process_id, wish) | early
+
+        worker._process = limited  # type: ignore[method-assign]
+
+        done = call("--max-time", "3h")
+
+        assert "It has reached its limit. `lorapod resume train_000000000001` continues it." in done.stderr
+
+
+class TestOpening:
+    @pytest.fixture
+    def opened(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        urls: list[str] = []
+        monkeypatch.setattr("webbrowser.open", urls.append)
+        return urls
+
+    def test_without_a_terminal_nothing_is_opened(self, call: Any, opened: list[str]) -> None:
+        call()
+
+        assert opened == []
+
+    @pytest.mark.parametrize(("variables", "expected"), [({"DISPLAY": ":0"}, True), ({}, False)])
+    def test_over_ssh_no_browser_takes_the_terminal(
+        self, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], *, expected: bool
+    ) -> None:
+        for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"):
+            monkeypatch.delenv(name, raising=False)
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr("sys.platform", "linux")
+
+        assert run_results.has_browser() is expected
+
+
 def test_a_script_gets_one_object(call: Any, here: Path) -> None:
     done = call("--json")
 
