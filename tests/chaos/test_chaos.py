@@ -82,7 +82,7 @@ def builtin_workspace(tmp_path: Path) -> Path:
 @pytest.mark.timeout(3600)
 async def test_the_builtin_trainer_survives(builtin_workspace: Path, tmp_path: Path) -> None:
     pytest.importorskip("diffusers", reason="needs the `builtin` extra")
-    trainings = number("CHAOS_TRAININGS", 5)
+    trainings = number("CHAOS_TRAININGS", 3)
     chaos = Round(
         worker=ROOT / "Backend" / "rp_handler.py",
         habits=Habits(order={**BUILTIN_ORDER, "trainer": "builtin"}, patience_s=15),

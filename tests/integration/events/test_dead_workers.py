@@ -33,7 +33,9 @@ import sys, threading
 from pathlib import Path
 from pydantic import SecretStr
 from tests.integration.events.event_room import EventRoom
+from lorapod.events import courier
 from lorapod.events.rabbitmq import RabbitMQSink
+courier.RENEW_S = 0.2
 sink = RabbitMQSink(SecretStr(sys.argv[2]), sys.argv[3])
 room = EventRoom(Path(sys.argv[1]), sink, worker_id="other", lease_s=float(sys.argv[4]))
 record = room.train(steps=int(sys.argv[5]), save_every=20)
@@ -142,7 +144,7 @@ async def test_whoever_takes_a_dead_workers_training_up_delivers_what_it_left(
 async def test_what_a_dead_worker_had_not_delivered_of_an_ended_training_is_delivered_by_any(
     mine: EventRoom, consumer: Consumer, exchange: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(work_marker, "ABANDONED_S", 12.0)
+    monkeypatch.setattr(work_marker, "ABANDONED_S", 6.0)
     other = OtherWorker(mine.workspace.root, AWAY, exchange, steps=5)
     try:
         record = mine.manager.get(other.process_id)

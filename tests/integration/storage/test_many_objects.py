@@ -23,7 +23,7 @@ from lorapod.storage.retry_budget import RetryBudget
 from lorapod.storage.s3 import S3Objects
 from lorapod.storage.supabase import SupabaseObjects
 
-MANY = 2500
+MANY = 600
 SOME = 40
 #: Most downloads at the same time.
 BOUND = 8
