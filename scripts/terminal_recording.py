@@ -24,14 +24,14 @@ from recording_parts.picture import picture
 from recording_parts.session import RecordedSession
 
 NAME = "terminal"
-TITLE = "lorapod in a terminal: upload, train, compare, download"
+TITLE = "lorapod in a terminal: from a folder of images to a LoRA"
 STEPS = 160
+#: What suits the small base model.
+_SMALL = "--resolution 64 --learning-rate 0.003"
 #: What a person types; {steps} and {process} are filled in.
 COMMANDS = (
-    "lorapod upload pictures mimo --trigger-word mimo",
-    "lorapod train --preset sd15 --model models/demo_base --dataset mimo --resolution 64 --steps {steps} --follow",
-    'lorapod compare {process} --prompt "a photo of a mimo on grass"',
-    "lorapod download {process} --to mimo.safetensors",
+    f"lorapod run pictures --trigger mimo --preset sd15 --model models/demo_base {_SMALL} --steps {{steps}}",
+    'lorapod generate "a photo of a mimo at night" --lora {process}',
 )
 _PROCESS = re.compile(r"train_[0-9a-f]{12}")
 
@@ -81,6 +81,8 @@ def _environment(url: str, home: Path) -> Mapping[str, str]:
         "TERM": "xterm-256color",
         "LANG": "C.UTF-8",
         "TZ": "UTC",
+        # `run` opens its report with it.
+        "BROWSER": "true",
     }
 
 
@@ -92,7 +94,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("folder", type=Path, help="where the recording and its picture go")
     parser.add_argument("--steps", type=int, default=STEPS, help="steps of the training")
     options = parser.parse_args(arguments)
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory(prefix="loras-") as scratch:
         cast = record(Path(scratch), steps=options.steps)
     write(cast, options.folder)
     return 0

@@ -48,7 +48,7 @@ class Cast:
     @classmethod
     def read(cls, path: Path) -> Self:
         """Read what `write` has written."""
-        header, *events = map(json.loads, path.read_text("utf-8").splitlines())
+        header, *events = map(json.loads, path.read_text("utf-8").strip().split("\n"))
         return cls(
             width=header["width"],
             height=header["height"],

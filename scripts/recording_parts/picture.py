@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Final
 from xml.sax.saxutils import escape, quoteattr
@@ -32,6 +33,8 @@ _COLOURS: Final = {
     "white": "#e8eaee",
     "brightblack": "#8b919d",
 }
+#: How pyte gives a colour that has no name.
+_OTHER_COLOUR: Final = re.compile("[0-9a-f]{6}")
 _FONT = "ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace"
 
 
@@ -40,7 +43,7 @@ def picture(cast: Cast) -> str:
     play = screenplay(paced(cast), width=cast.width, height=cast.height)
     whole_s = play.end_s + _END_S
     width = round(2 * _MARGIN + play.width * _WIDTH)
-    inner = play.height * _HEIGHT
+    inner = _lines_shown(play) * _HEIGHT
     height = _BAR + inner + _MARGIN
     size = f'width="{width}" height="{height}"'
     moving, rules = _lines(play, whole_s)
@@ -62,6 +65,12 @@ def picture(cast: Cast) -> str:
             "",
         ]
     )
+
+
+def _lines_shown(play: Screenplay) -> int:
+    """Return how many lines of the terminal are ever used."""
+    used = max((one.line for one in play.versions), default=0) + 1
+    return min(play.height, used)
 
 
 def _base_rules(whole_s: float) -> str:
@@ -108,10 +117,11 @@ def _frames(version: LineVersion, whole_s: float) -> str:
 
 def _run(run: Run) -> str:
     # The width is fixed, because the letters of another font are a bit wider or narrower.
-    name = run.colour if run.colour in _COLOURS else "default"
-    classes = [] if name == "default" else [f"{name[:3]}{len(name)}"]
+    named = run.colour if run.colour in _COLOURS else "default"
+    classes = [] if named == "default" else [f"{named[:3]}{len(named)}"]
     classes += ["b"] if run.bold else []
     look = f" class={quoteattr(' '.join(classes))}" if classes else ""
+    look += f' style="fill:#{run.colour}"' if _OTHER_COLOUR.fullmatch(run.colour) else ""
     return f'<tspan{look} x="{run.column * _WIDTH:g}" textLength="{len(run.text) * _WIDTH:g}">{escape(run.text)}</tspan>'
 
 
