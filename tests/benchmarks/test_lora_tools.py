@@ -15,6 +15,8 @@ pytestmark = [pytest.mark.benchmark, pytest.mark.torch, pytest.mark.timeout(900)
 
 #: Whole run of the child, its imports included.
 BOUND_S = 10.0
+#: The same for a merge that computes every value of every matrix of SDXL.
+WHOLE_BOUND_S = 600.0
 #: Of the sources' bytes, the most that the child may hold in RAM of its own beside its libraries.
 RAM_SHARE = 1.5
 
@@ -37,6 +39,28 @@ for block, modules in blocks:
     for name, (outputs, inputs) in modules.items():
         tensors[f"transformer.{block}.{name}.lora_A.weight"] = torch.randn(rank, inputs).mul_(0.02).bfloat16()
         tensors[f"transformer.{block}.{name}.lora_B.weight"] = torch.randn(outputs, rank).mul_(0.02).bfloat16()
+save_file(tensors, path)
+"""
+#: Writes a LoRA of random weights for every matrix of SDXL's transformer blocks.
+_MAKE_SDXL = """
+import sys, torch
+from safetensors.torch import save_file
+path, rank = sys.argv[1], int(sys.argv[2])
+places = [("down_blocks.1", 640, 2, 2), ("down_blocks.2", 1280, 2, 10), ("up_blocks.0", 1280, 3, 10), ("up_blocks.1", 640, 3, 2)]
+tensors = {}
+def add(name, outputs, inputs):
+    tensors[f"unet.{name}.lora_A.weight"] = torch.randn(rank, inputs).mul_(0.02).half()
+    tensors[f"unet.{name}.lora_B.weight"] = torch.randn(outputs, rank).mul_(0.02).half()
+for place, d, attentions, blocks in [*places, ("mid_block", 1280, 1, 10)]:
+    for attention in range(attentions):
+        at = f"{place}.attentions.{attention}"
+        add(f"{at}.proj_in", d, d), add(f"{at}.proj_out", d, d)
+        for block in range(blocks):
+            one = f"{at}.transformer_blocks.{block}"
+            for name in ("attn1.to_q", "attn1.to_k", "attn1.to_v", "attn1.to_out.0", "attn2.to_q", "attn2.to_out.0"):
+                add(f"{one}.{name}", d, d)
+            add(f"{one}.attn2.to_k", d, 2048), add(f"{one}.attn2.to_v", d, 2048)
+            add(f"{one}.ff.net.0.proj", 8 * d, d), add(f"{one}.ff.net.2", d, 4 * d)
 save_file(tensors, path)
 """
 #: What a person would write for one LoRA: the same decompositions, all tensors in RAM.
@@ -78,8 +102,8 @@ sys.exit(code)
 """
 
 
-def _make(path: Path, rank: int) -> Path:
-    subprocess.run([sys.executable, "-c", _MAKE, str(path), str(rank)], check=True)
+def _make(path: Path, rank: int, script: str = _MAKE) -> Path:
+    subprocess.run([sys.executable, "-c", script, str(path), str(rank)], check=True)
     return path
 
 
@@ -138,3 +162,15 @@ def test_merging_flux_loras_of_rank_128_in_little_ram(tmp_path: Path, report: Re
         reference=one_bytes / 1e9,
         ratio_at_most=RAM_SHARE,
     )
+
+
+@pytest.mark.parametrize("method", ["ties", "dare"])
+def test_merging_sdxl_loras_as_whole_matrices(tmp_path: Path, report: Report, method: str) -> None:
+    sources = [_make(tmp_path / f"{name}.safetensors", 16, _MAKE_SDXL) for name in "ab"]
+    loras = [{"path": path.name, "weight": 0.5} for path in sources]
+    order = {"name": "new", "loras": loras, "method": method, "density": 0.5}
+    seconds, most_bytes = _child(tmp_path, "merge", order, sources)
+
+    merge = f"Merging two SDXL LoRAs of rank 16 by `{method}`"
+    report(merge, seconds, "s", at_most=WHOLE_BOUND_S)
+    report(f"{merge}, memory", most_bytes / 1e9, "GB")

@@ -11,6 +11,7 @@ import torch
 from lorapod.errors import InvalidInput
 from lorapod.lora_tools.child.factors import Factors, NewFactors
 from lorapod.lora_tools.child.low_rank import Spectrum
+from lorapod.lora_tools.child.ties import merge_by_ties
 from lorapod.lora_tools.order import MergeMethod, MergeOrder
 
 
@@ -91,16 +92,16 @@ def _sums(module: str, shares: Sequence[Share]) -> tuple[torch.Tensor, torch.Ten
 
 def _change(shares: Sequence[Share], wanted: MergeOrder) -> torch.Tensor:
     """Return the merged change of the module's whole weight."""
-    from peft.utils.merge_utils import dare_linear, ties
-
     changes = []
     for share in shares:
         down, up = share.factors.flat()
         changes.append(up @ down * share.factors.scale)
-    weights = torch.tensor([share.weight for share in shares])
-    change: torch.Tensor
     if wanted.method is MergeMethod.TIES:
-        change = ties(changes, weights, wanted.density)
-    else:
-        change = dare_linear(changes, weights, wanted.density)
+        return merge_by_ties(changes, [share.weight for share in shares], wanted.density)
+    # Imported where it is needed: peft brings transformers, which takes seconds.
+    from peft.utils.merge_utils import dare_linear
+
+    change: torch.Tensor = dare_linear(
+        changes, torch.tensor([share.weight for share in shares]), wanted.density
+    )
     return change
