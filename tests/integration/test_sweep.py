@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,10 @@ import pytest
 
 from lorapod.actions.action import RunPodJob
 from lorapod.errors import InvalidInput
+from lorapod.events.event_data import SweepStoppedData
+from lorapod.events.event_types import EventType
+from lorapod.events.models import Event
+from lorapod.events.outbox import Outbox
 from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.order import Accepted, Order
 from lorapod.settings import Settings
@@ -20,6 +24,7 @@ from lorapod.testing.trainer import ScriptTrainer
 from lorapod.trainers.port import TrainingPlan, TrainingRequest
 from lorapod.trainers.registry import TrainerRegistry
 from lorapod.worker import Worker
+from lorapod.workspace import Workspace
 
 SOON_S = 60.0
 
@@ -158,7 +163,18 @@ async def test_a_failed_training_lets_the_others_run(worker: Worker) -> None:
     assert "1 of 2 trainings failed" in done["failure"]["message"]
 
 
-async def test_a_cancel_of_the_sweep_cancels_all(worker: Worker) -> None:
+async def events_until(root: Path, process_id: str, last: EventType) -> Sequence[Event]:
+    """The events of a process, once it has this one: an end is emitted just after it is stored."""
+    deadline = time.monotonic() + SOON_S
+    while True:
+        found = list(Outbox(Workspace.create(root), process_id).history())
+        if found and found[-1].event_type is last:
+            return found
+        assert time.monotonic() < deadline, found
+        await asyncio.sleep(0.05)
+
+
+async def test_a_cancel_of_the_sweep_cancels_all(worker: Worker, root: Path) -> None:
     begun = await ask(worker, "train", **sweep({"rank": 4}, {"rank": 8}, {"rank": 16}, steps=100_000))
     first = begun["processes"][0]["process_id"]
     await until(worker, first, lambda now: now["progress"]["step"] > 3)
@@ -168,6 +184,10 @@ async def test_a_cancel_of_the_sweep_cancels_all(worker: Worker) -> None:
     assert [one["status"] for one in done["processes"]] == ["cancelled"] * 3
     shown = await ask(worker, "process_status", process_id=first)
     assert shown["checkpoints"], "the one that ran has a checkpoint"
+    events = await events_until(root, begun["sweep_id"], EventType.SWEEP_CANCELLED)
+    assert events[0].event_type is EventType.SWEEP_STARTED
+    assert isinstance(events[-1].data, SweepStoppedData)
+    assert (events[-1].data.name, events[-1].data.statuses) == (done["name"], {"cancelled": 3})
     again = await ask(worker, "resume", process_id=begun["sweep_id"], wait=False)
     assert again["process_id"] == begun["sweep_id"]
     resumed = await until(worker, first, lambda now: now["status"] == "running")

@@ -191,3 +191,43 @@ class CompareFailedData(ComparedData):
 
 class CompareStoppedData(ComparedData):
     """The comparison ended early, without a failure; what is drawn stays, and `resume` draws the rest."""
+
+
+class SweepStartedData(EventData):
+    """The sweep submits its trainings. Each `resume` starts another run."""
+
+    run: int = Field(default=1, ge=1, description="Number of the run; each resume adds one.")
+    name: str = Field(description="Name of the sweep.")
+
+
+class SweepProgressData(EventData):
+    """Its progress, of all trainings together: at least every `PROGRESS_INTERVAL_S` if anything changes."""
+
+
+class SweptData(EventData):
+    """What has become of its trainings."""
+
+    name: str = Field(description="Name of the sweep.")
+    statuses: dict[str, int] = Field(
+        default={}, description="How many trainings have which status; `process_status` names them."
+    )
+
+
+class SweepCompletedData(SweptData):
+    """All its trainings have ended, none with an error."""
+
+
+class SweepFailedData(SweptData):
+    """A training failed, or could not be started; the others have ended."""
+
+    error: str = Field(description="What happened, in one sentence.")
+    code: ErrorCode = Field(description="The kind of failure.")
+    hint: str | None = Field(default=None, description="What to do about it.")
+
+
+class SweepStoppedData(SweptData):
+    """The sweep ended early, and its trainings with it; `resume` continues them."""
+
+    reason: str | None = Field(
+        default=None, description="`limit` if a training has reached its limit; left out after a cancel."
+    )

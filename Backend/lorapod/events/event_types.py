@@ -51,6 +51,19 @@ class EventType(StrEnum):
     #: The worker was stopped or died; `resume` draws the rest.
     COMPARE_INTERRUPTED = "compare.interrupted"
 
+    #: The first training of the sweep is submitted. Once for each run.
+    SWEEP_STARTED = "sweep.started"
+    #: Trainings of the sweep have advanced: at intervals.
+    SWEEP_PROGRESS = "sweep.progress"
+    #: All its trainings have ended, none with an error.
+    SWEEP_COMPLETED = "sweep.completed"
+    #: All its trainings have ended, one of them with an error.
+    SWEEP_FAILED = "sweep.failed"
+    #: The sweep was cancelled, and its trainings with it, or has reached its limit.
+    SWEEP_CANCELLED = "sweep.cancelled"
+    #: The worker was stopped or died; `resume` continues the sweep.
+    SWEEP_INTERRUPTED = "sweep.interrupted"
+
     @property
     def last(self) -> bool:
         """Whether it is the last event of its run."""
@@ -62,12 +75,24 @@ class EventType(StrEnum):
         return self.value.startswith("training.")
 
     @property
+    def of_sweep(self) -> bool:
+        """Whether it happened to a sweep."""
+        return self.value.startswith("sweep.")
+
+    @property
     def of_progress(self) -> bool:
         """Whether it only says how far its process is: a later one replaces it."""
         return self in _PROGRESS
 
 
-_PROGRESS = frozenset({EventType.PROGRESS, EventType.CAPTION_PROGRESS, EventType.COMPARE_PROGRESS})
+_PROGRESS = frozenset(
+    {
+        EventType.PROGRESS,
+        EventType.CAPTION_PROGRESS,
+        EventType.COMPARE_PROGRESS,
+        EventType.SWEEP_PROGRESS,
+    }
+)
 _LAST = frozenset(
     {
         EventType.COMPLETED,
@@ -82,6 +107,10 @@ _LAST = frozenset(
         EventType.COMPARE_FAILED,
         EventType.COMPARE_CANCELLED,
         EventType.COMPARE_INTERRUPTED,
+        EventType.SWEEP_COMPLETED,
+        EventType.SWEEP_FAILED,
+        EventType.SWEEP_CANCELLED,
+        EventType.SWEEP_INTERRUPTED,
     }
 )
 

@@ -27,6 +27,11 @@ from lorapod.events.event_data import (
     SampleData,
     StartedData,
     StoppedData,
+    SweepCompletedData,
+    SweepFailedData,
+    SweepProgressData,
+    SweepStartedData,
+    SweepStoppedData,
 )
 from lorapod.events.event_types import EventType
 from lorapod.wire.model import Moment, ProcessId, WireModel
@@ -54,6 +59,12 @@ DATA: Final[Mapping[EventType, type[EventData]]] = MappingProxyType(
         EventType.COMPARE_FAILED: CompareFailedData,
         EventType.COMPARE_CANCELLED: CompareStoppedData,
         EventType.COMPARE_INTERRUPTED: CompareStoppedData,
+        EventType.SWEEP_STARTED: SweepStartedData,
+        EventType.SWEEP_PROGRESS: SweepProgressData,
+        EventType.SWEEP_COMPLETED: SweepCompletedData,
+        EventType.SWEEP_FAILED: SweepFailedData,
+        EventType.SWEEP_CANCELLED: SweepStoppedData,
+        EventType.SWEEP_INTERRUPTED: SweepStoppedData,
     }
 )
 

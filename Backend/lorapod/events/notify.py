@@ -11,8 +11,15 @@ from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
-from lorapod.events.event_data import CompletedData, FailedData, StoppedData
-from lorapod.events.event_types import EventType
+from lorapod.events.event_data import (
+    CompletedData,
+    FailedData,
+    StoppedData,
+    SweepFailedData,
+    SweepStoppedData,
+    SweptData,
+)
+from lorapod.events.event_types import EventStatus
 from lorapod.events.models import Event
 from lorapod.events.port import Callback, Parcel, SinkUnavailable
 from lorapod.processes.stopping import StopReason
@@ -71,7 +78,7 @@ class NotifySink:
             SinkUnavailable: the service does not take it.
         """
         for delivered, event in enumerate(parcel.events):
-            if not (event.event_type.last and event.event_type.of_training):
+            if not _is_told(event):
                 continue
             try:
                 async with asyncio.timeout(TIMEOUT_S):
@@ -90,13 +97,16 @@ class NotifySink:
     async def _send(self, event: Event) -> bool:
         from apprise import NotifyType
 
-        kinds = {EventType.COMPLETED: NotifyType.SUCCESS, EventType.FAILED: NotifyType.FAILURE}
+        kinds = {
+            EventStatus.COMPLETED: NotifyType.SUCCESS,
+            EventStatus.FAILED: NotifyType.FAILURE,
+        }
         image = await asyncio.to_thread(self._image, event)
         return bool(
             await self._service.async_notify(
                 title=_title(event),
                 body=_body(event),
-                notify_type=kinds.get(event.event_type, NotifyType.WARNING),
+                notify_type=kinds.get(event.data.status, NotifyType.WARNING),
                 attach=str(image) if image is not None else None,
             )
         )
@@ -120,29 +130,46 @@ class NotifySink:
 _EARLY_ENDS: Mapping[str, str] = {
     StopReason.LIMIT: "has reached its limit",
     StopReason.NO_IMPROVEMENT: "was stopped: it got no better",
-    StopReason.SWEEP: "was cancelled with its sweep",
 }
+
+
+def _is_told(event: Event) -> bool:
+    """Return whether a person is told of an event: each end, but of a cancelled sweep only its own."""
+    if not event.event_type.last:
+        return False
+    if isinstance(event.data, StoppedData) and event.data.reason == StopReason.SWEEP:
+        return False
+    return event.event_type.of_training or event.event_type.of_sweep
 
 
 def _title(event: Event) -> str:
     words = {
-        EventType.COMPLETED: "is complete",
-        EventType.FAILED: "has failed",
-        EventType.CANCELLED: "was cancelled",
-        EventType.INTERRUPTED: "was interrupted",
+        EventStatus.COMPLETED: "is complete",
+        EventStatus.FAILED: "has failed",
+        EventStatus.CANCELLED: "was cancelled",
+        EventStatus.INTERRUPTED: "was interrupted",
     }
     data = event.data
-    name = Path(data.model).stem if isinstance(data, CompletedData) and data.model else event.process_id
-    early = _EARLY_ENDS.get(data.reason or "") if isinstance(data, StoppedData) else None
-    return f"lorapod: {name} {early or words[event.event_type]}"
+    name = event.process_id
+    if isinstance(data, CompletedData) and data.model:
+        name = Path(data.model).stem
+    elif isinstance(data, SweptData):
+        name = f"the sweep {data.name}"
+    early = None
+    if isinstance(data, StoppedData | SweepStoppedData):
+        early = _EARLY_ENDS.get(data.reason or "")
+    return f"lorapod: {name} {early or words[data.status]}"
 
 
 def _body(event: Event) -> str:
     data = event.data
     lines = [f"Process {event.process_id}"]
-    if data.step is not None and data.total_steps:
+    if isinstance(data, SweptData):
+        counts = [f"{count} {status}" for status, count in sorted(data.statuses.items())]
+        lines.append(f"Its trainings: {', '.join(counts) or 'none was started'}")
+    elif data.step is not None and data.total_steps:
         lines.append(f"Step {data.step} of {data.total_steps}")
-    if isinstance(data, FailedData):
+    if isinstance(data, FailedData | SweepFailedData):
         lines += [data.error, *([data.hint] if data.hint else [])]
     if isinstance(data, StoppedData) and data.reason_detail is not None:
         lines.append(data.reason_detail)
@@ -150,7 +177,10 @@ def _body(event: Event) -> str:
         lines.append(f"Reason: {data.reason}")
     if isinstance(data, CompletedData) and data.model:
         lines.append(f"Model: {data.model}")
-    if isinstance(data, FailedData | StoppedData) and data.resumable:
+    resumable = isinstance(data, SweepFailedData | SweepStoppedData) or (
+        isinstance(data, FailedData | StoppedData) and data.resumable
+    )
+    if resumable:
         lines.append(f"`lorapod resume {event.process_id}` continues it.")
     return "\n".join(lines)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from lorapod.events import caption_texts, compare_texts, event_texts
+from lorapod.events import caption_texts, compare_texts, event_texts, sweep_texts
 from lorapod.events.event_data import EventData
 from lorapod.events.event_types import EventType
 from lorapod.processes.order import Order, TaskOrder, TrainingOrder
@@ -64,6 +64,16 @@ TOLD_KINDS: Final[Mapping[str, ToldKind]] = MappingProxyType(
             started_data=compare_texts.started,
             progress_data=compare_texts.progress,
             end_data=compare_texts.end,
+        ),
+        "sweep": ToldKind(
+            order_type=TaskOrder,
+            started=EventType.SWEEP_STARTED,
+            progress=EventType.SWEEP_PROGRESS,
+            ends=sweep_texts.ENDS,
+            has_artifacts=False,
+            started_data=sweep_texts.started,
+            progress_data=sweep_texts.progress,
+            end_data=sweep_texts.end,
         ),
     }
 )

@@ -44,6 +44,11 @@ _FIELDS: Mapping[EventType, Mapping[str, Any]] = {
         "output_path": "output/compare_0123456789ab",
     },
     EventType.COMPARE_FAILED: {"error": "It broke.", "code": "internal"},
+    EventType.SWEEP_STARTED: {"name": "cat"},
+    EventType.SWEEP_COMPLETED: {"name": "cat", "statuses": {"completed": 2}},
+    EventType.SWEEP_FAILED: {"name": "cat", "error": "It broke.", "code": "internal"},
+    EventType.SWEEP_CANCELLED: {"name": "cat", "statuses": {"cancelled": 2}},
+    EventType.SWEEP_INTERRUPTED: {"name": "cat"},
 }
 
 

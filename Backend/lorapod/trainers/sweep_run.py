@@ -69,6 +69,7 @@ class Sweep:
             TaskStopped: it was stopped, or a training was interrupted.
             UpstreamError: a training failed.
         """
+        task.started()
         for order in self._orders:
             self._check_stop(task)
             self._found.append(self._submitted(order))

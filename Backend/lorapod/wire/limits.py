@@ -16,8 +16,9 @@ class TrainingLimits(WireModel):
         default=None,
         gt=0,
         le=30 * 86_400,
-        description="Seconds that its trainer may run, all runs since your last `train` or `resume` together; waiting for a GPU "
-        "and fetching the dataset do not count.",
+        description="Seconds that its trainer may run, all runs since your last `train` or `resume` together; loading the model "
+        "counts, because it costs the same; waiting for a GPU and fetching the dataset do not. A limit that is reached before the "
+        "first step leaves no checkpoint.",
     )
     until: Moment | None = Field(
         default=None,

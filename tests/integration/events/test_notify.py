@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from lorapod.errors import ErrorCode
 from lorapod.events.event_data import CompletedData, EventData, FailedData, ProgressData, StoppedData
 from lorapod.events.event_types import EventStatus, EventType
-from lorapod.events.models import Event
+from lorapod.events.models import DATA, Event
 from lorapod.events.notify import NotifySink
 from lorapod.events.opening import open_sinks
 from lorapod.events.port import Parcel, SinkUnavailable
@@ -127,7 +127,6 @@ async def test_a_failure_tells_what_to_do(receiver: Receiver, tmp_path: Path) ->
     [
         ("limit", "has reached its limit", "`lorapod resume"),
         ("no_improvement", "was stopped: it got no better", "`lorapod resume"),
-        ("sweep", "was cancelled with its sweep", "`lorapod resume"),
         ("a_reason_of_tomorrow", "was cancelled", "a_reason_of_tomorrow"),
         (None, "was cancelled", "`lorapod resume"),
     ],
@@ -140,6 +139,41 @@ async def test_an_early_end_tells_its_reason(
     (told,) = receiver.taken
     assert told["title"] == f"lorapod: {PROCESS_ID} {title}"
     assert words in told["message"]
+
+
+@pytest.mark.parametrize(
+    ("type_", "fields", "told_as"),
+    [
+        (EventType.SWEEP_CANCELLED, {}, ("the sweep cat was cancelled", "warning")),
+        (EventType.SWEEP_CANCELLED, {"reason": "limit"}, ("the sweep cat has reached its limit", "warning")),
+        (EventType.SWEEP_COMPLETED, {}, ("the sweep cat is complete", "success")),
+        (
+            EventType.SWEEP_FAILED,
+            {"error": "It broke.", "code": "internal"},
+            ("the sweep cat has failed", "failure"),
+        ),
+    ],
+)
+async def test_a_sweep_is_told_once_and_its_cancelled_trainings_are_not(
+    receiver: Receiver, tmp_path: Path, type_: EventType, fields: dict[str, Any], told_as: tuple[str, str]
+) -> None:
+    status = EventStatus(type_.value.partition(".")[2])
+    common = {"status": status, "progress": 50, "name": "cat", "statuses": {"completed": 1, "cancelled": 3}}
+    ended = event(type_, DATA[type_].model_validate({**common, **fields}))
+    training = event(EventType.CANCELLED, CANCELLED.data.model_copy(update={"reason": "sweep"}))
+    assert await NotifySink(receiver.url, tmp_path).deliver(parcel(training, ended)) == 2
+    (told,) = receiver.taken
+    assert (told["title"], told["type"]) == (f"lorapod: {told_as[0]}", told_as[1])
+    assert "3 cancelled, 1 completed" in told["message"]
+    assert ("lorapod resume" in told["message"]) == (told_as[1] != "success")
+
+
+async def test_an_early_stop_tells_why(receiver: Receiver, tmp_path: Path) -> None:
+    detail = "The likeness was best at step 750 (0.6412); the 2 looks since then were no better."
+    data = CANCELLED.data.model_copy(update={"reason": "no_improvement", "reason_detail": detail})
+    await NotifySink(receiver.url, tmp_path).deliver(parcel(event(EventType.CANCELLED, data)))
+    (told,) = receiver.taken
+    assert detail in told["message"]
 
 
 async def test_progress_alone_sends_nothing(receiver: Receiver, tmp_path: Path) -> None:

@@ -64,4 +64,8 @@ def test_four_types_of_each_kind_are_the_last_of_a_run() -> None:
         EventType.COMPARE_FAILED,
         EventType.COMPARE_CANCELLED,
         EventType.COMPARE_INTERRUPTED,
+        EventType.SWEEP_COMPLETED,
+        EventType.SWEEP_FAILED,
+        EventType.SWEEP_CANCELLED,
+        EventType.SWEEP_INTERRUPTED,
     }

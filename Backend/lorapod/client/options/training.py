@@ -56,8 +56,9 @@ class TrainingLimitsOptions(TypedDict, total=False):
     """A training that reaches a limit writes a checkpoint and ends `cancelled`, with `reason: "limit"`."""
 
     duration_s: float | None
-    """Seconds that its trainer may run, all runs since your last `train` or `resume` together; waiting for a GPU
-    and fetching the dataset do not count."""
+    """Seconds that its trainer may run, all runs since your last `train` or `resume` together; loading the model
+    counts, because it costs the same; waiting for a GPU and fetching the dataset do not. A limit that is reached
+    before the first step leaves no checkpoint."""
     until: str | None
     """The moment at which it ends, also while it waits; RFC 3339, e.g. `2026-01-31T23:00:00+01:00`."""
 
