@@ -13,6 +13,7 @@ PAGES = tuple(
     for page in (
         ROOT / "README.md",
         *sorted(path for path in (ROOT / "docs").rglob("*.md") if "reference" not in path.parts),
+        ROOT / "docs/reference/python.md",
     )
 )
 

@@ -184,7 +184,9 @@ class TestPython:
         with Client(url) as client:
             yield {"client": client, "Client": Client}
 
-    @pytest.mark.parametrize("page", ["docs/howto/large-files.md", "docs/howto/generate.md"])
+    @pytest.mark.parametrize(
+        "page", ["docs/howto/large-files.md", "docs/howto/generate.md", "docs/reference/python.md"]
+    )
     def test_a_page_runs_from_top_to_bottom(
         self, page: str, known: dict[str, Any], url: str, process_id: str
     ) -> None:
