@@ -41,13 +41,17 @@ export function bytes(size) {
   return `${value >= 100 || place === 0 ? whole.format(value) : value.toFixed(1)} ${units[place]}`;
 }
 
-export const at = (text) => (text ? moment.format(new Date(text)) : DASH);
+/** A moment of the server, or null if there is none or it cannot be read. */
+const read = (text) => (text && Number.isFinite(Date.parse(text)) ? new Date(text) : null);
+
+export const at = (text) => (read(text) ? moment.format(read(text)) : DASH);
 
 /** How long ago a moment was: "5 minutes ago". */
 export function since(text, now = Date.now()) {
-  if (!text) return DASH;
-  const seconds = (new Date(text).getTime() - now) / 1000;
-  if (seconds < -30 * 86400) return day.format(new Date(text));
+  const then = read(text);
+  if (!then) return DASH;
+  const seconds = (then.getTime() - now) / 1000;
+  if (seconds < -30 * 86400) return day.format(then);
   for (const [unit, size] of [["day", 86400], ["hour", 3600], ["minute", 60]]) {
     if (Math.abs(seconds) >= size) return ago.format(Math.round(seconds / size), unit);
   }
