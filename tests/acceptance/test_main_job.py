@@ -124,8 +124,8 @@ def config(**train: Any) -> dict[str, Any]:
 def test_a_dataset_arrives_whole_and_a_broken_picture_is_named(dataset: UploadedDataset) -> None:
     assert (dataset.images, dataset.captions) == (12, 12)
     assert dataset.images_without_caption == ()
-    assert [refused["filename"] for refused in dataset.rejected] == ["broken.png"]
-    assert dataset.rejected[0]["code"] == "invalid_input"
+    assert [refused.filename for refused in dataset.rejected] == ["broken.png"]
+    assert dataset.rejected[0].code == "invalid_input"
 
 
 def test_a_training_is_attached_and_runs_to_its_end(client: Client, training: Training) -> None:

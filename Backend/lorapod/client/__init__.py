@@ -42,24 +42,43 @@ from lorapod.client.errors import (
 from lorapod.client.generation import GeneratedFiles
 from lorapod.client.http import Timeouts
 from lorapod.client.job import JobStatus, QueueJob
-from lorapod.client.options import CompareOptions, GenerateOptions, ResumeOptions, TrainOptions
+from lorapod.client.options import (
+    CompareOptions,
+    ConvertLoraOptions,
+    GenerateOptions,
+    MergeLorasOptions,
+    ResizeLoraOptions,
+    ResumeOptions,
+    TrainOptions,
+    VariantOptions,
+)
 from lorapod.client.progress import Progress
 from lorapod.client.retrying import RetryPolicy
+from lorapod.client.snapshots import SampleImage, TrainingSnapshot
 from lorapod.client.training import Training
 from lorapod.client.upload import UploadedDataset, UploadProgress
+from lorapod.volume.file_page import FileView
+from lorapod.wire.control import CancelResult, RequestedResult
+from lorapod.wire.files import DownloadResult
 from lorapod.wire.process import ProcessSummary, ProcessView
+from lorapod.wire.started import DryRun, Started
 
 __all__ = [
     "AsyncClient",
     "AsyncTraining",
     "Busy",
+    "CancelResult",
     "Client",
     "ClientClosed",
     "CompareOptions",
     "ConflictError",
+    "ConvertLoraOptions",
     "DownloadProgress",
+    "DownloadResult",
+    "DryRun",
     "EndpointError",
     "EndpointUnreachable",
+    "FileView",
     "GenerateOptions",
     "GeneratedFiles",
     "InvalidInputError",
@@ -72,6 +91,7 @@ __all__ = [
     "LocalFileError",
     "LocalFileNotFound",
     "LorapodError",
+    "MergeLorasOptions",
     "NotFoundError",
     "ProcessEnded",
     "ProcessSummary",
@@ -79,16 +99,22 @@ __all__ = [
     "Progress",
     "QueueJob",
     "RequestTooLarge",
+    "RequestedResult",
+    "ResizeLoraOptions",
     "ResumeOptions",
     "RetryPolicy",
+    "SampleImage",
+    "Started",
     "Timeouts",
     "TrainOptions",
     "Training",
+    "TrainingSnapshot",
     "TransferFailed",
     "Unauthorized",
     "UnexpectedAnswer",
     "UploadProgress",
     "UploadedDataset",
+    "VariantOptions",
     "WaitTimeout",
     "WrongUrl",
 ]

@@ -117,7 +117,7 @@ class Demo:
     def _upload(self, client: Client) -> None:
         dataset = client.upload_dataset(self.recipe.pictures, self.recipe.name)
         for refused in dataset.rejected:
-            CONSOLE.print(f"  refused: {refused['filename']}: {refused['error']}", style="yellow")
+            CONSOLE.print(f"  refused: {refused.filename}: {refused.error}", style="yellow")
         size = filesize.decimal(dataset.total_bytes)
         print_line(f"{dataset.images} images, {dataset.captions} captions, {size}")
 

@@ -8,7 +8,7 @@ import json
 import mimetypes
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,9 @@ from lorapod.client.calls import QueueCalls
 from lorapod.client.download import PathLike, list_files, sha256_of
 from lorapod.client.errors import ConflictError, NotFoundError, TransferFailed
 from lorapod.client.packing import FolderFiles
+from lorapod.client.reading import read
 from lorapod.volume.file_page import FileView
+from lorapod.wire.dataset import FixedFile, RejectedFile
 
 #: Largest body of one request, bytes of JSON: below the 10 MB of RunPod's queue, its envelope included.
 BATCH_MAX_BYTES = 9_500_000
@@ -56,19 +58,27 @@ class UploadedDataset:
     captions: int
     images_without_caption: Sequence[str]
     total_bytes: int
-    #: Files that the worker refused: `{filename, code, error}` each.
-    rejected: Sequence[dict[str, Any]]
+    #: Files that the worker refused.
+    rejected: Sequence[RejectedFile]
     #: Names in the folder that cannot be part of a dataset and were not sent; hidden files are not listed.
     skipped: Sequence[str]
     #: Names on the worker of files that could not keep theirs, by the name in the folder.
     renamed: Mapping[str, str] = field(default_factory=dict)
-    #: Images that were converted on the worker: `{name, what}` each.
-    fixed: Sequence[dict[str, Any]] = ()
+    #: Images that were converted on the worker.
+    fixed: Sequence[FixedFile] = ()
     videos: int = 0
     #: What the person should know of the dataset, a sentence each.
     warnings: Sequence[str] = ()
     #: It lies on the volume, and no worker has looked at it yet: the counts are of the files that were sent, by their names.
     arriving: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON types."""
+        models = {
+            name: [one.model_dump(mode="json", exclude_none=True) for one in getattr(self, name)]
+            for name in ("rejected", "fixed")
+        }
+        return {each.name: getattr(self, each.name) for each in fields(self)} | models
 
 
 OnUpload = Callable[[UploadProgress], None]
@@ -122,10 +132,10 @@ async def upload_dataset(
         captions=answer["captions"],
         images_without_caption=tuple(answer.get("images_without_caption", ())),
         total_bytes=answer["total_bytes"],
-        rejected=tuple(session.rejected),
+        rejected=tuple(read(RejectedFile, one) for one in session.rejected),
         skipped=tuple(files.skipped),
         renamed=dict(session.renamed),
-        fixed=tuple(session.fixed),
+        fixed=tuple(read(FixedFile, one) for one in session.fixed),
         # Each answer tells of its own files, and of the whole dataset.
         warnings=tuple(dict.fromkeys((*session.warnings, *answer.get("dataset_warnings", ())))),
     )

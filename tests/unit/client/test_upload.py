@@ -302,7 +302,7 @@ def test_refused_files_are_told_and_the_rest_arrives(
 ) -> None:
     write(tmp_path, bad_png=b"?", good_png=b"!")
     result = client.upload_dataset(tmp_path, "style")
-    assert [entry["filename"] for entry in result.rejected] == ["bad.png"]
+    assert [entry.filename for entry in result.rejected] == ["bad.png"]
     assert set(dataset.files) == {"good.png"}
 
 
@@ -345,4 +345,4 @@ def test_warnings_of_all_answers_and_the_last_look_at_the_dataset_are_returned(
     uploaded = client.upload_dataset(tmp_path, "cat", fix=True)
     assert [one["fix"] for one in asked] == [True, True]
     assert uploaded.warnings == ("a.png was renamed.", "b.png was renamed.", "2 images are small.")
-    assert [fixed["name"] for fixed in uploaded.fixed] == ["a.png", "b.png"]
+    assert [fixed.name for fixed in uploaded.fixed] == ["a.png", "b.png"]

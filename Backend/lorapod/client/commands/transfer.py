@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
 
@@ -24,7 +23,13 @@ from lorapod.client.commands.session import AsJson, CommandSession, ExitCode, Vi
 from lorapod.client.download import DownloadProgress
 from lorapod.client.upload import UploadedDataset, UploadProgress
 from lorapod.records.process_id import is_process_id
-from lorapod.wire.dataset import CONVERTED_SUFFIXES, IMAGE_SUFFIXES, VIDEO_SUFFIXES, is_archive_name
+from lorapod.wire.dataset import (
+    CONVERTED_SUFFIXES,
+    IMAGE_SUFFIXES,
+    VIDEO_SUFFIXES,
+    RejectedFile,
+    is_archive_name,
+)
 
 _ARRIVING = (
     "A worker checks the files and adds them to the dataset when it trains on it, lists or edits datasets next; "
@@ -72,7 +77,7 @@ def upload(
         session.remember(DATASETS, dataset.training_name)
         warn_of_upload(session.screen, dataset)
         if as_json:
-            session.screen.answer(asdict(dataset))
+            session.screen.answer(dataset.as_json())
         for line in _changes(dataset):
             session.screen.line(line)
         if dataset.arriving:
@@ -91,7 +96,7 @@ def upload(
         if not dataset.images and not dataset.videos:
             session.screen.warn([f"the dataset {dataset.training_name} has no image."])
             raise typer.Exit(ExitCode.FAILED)
-        if any(_is_picture(bad["filename"]) for bad in dataset.rejected):
+        if any(_is_picture(bad.filename) for bad in dataset.rejected):
             raise typer.Exit(ExitCode.FAILED)
 
 
@@ -112,13 +117,13 @@ def _changes(dataset: UploadedDataset) -> Iterator[str]:
     if (more := len(dataset.renamed) - _RENAMED_SHOWN) > 0:
         yield f"{more} more files have other names in the dataset."
     for fixed in dataset.fixed:
-        yield f"{fixed.get('sent_as') or fixed['name']}: {fixed['what']}"
+        yield f"{fixed.sent_as or fixed.name}: {fixed.what}"
 
 
-def _refused(bad: Mapping[str, Any]) -> str:
-    name, error = bad["filename"], bad["error"]
+def _refused(bad: RejectedFile) -> str:
+    name, error = bad.filename, bad.error
     what = error if name in error else f"{name}: {error}"
-    return f"refused: {what} {bad['hint']}" if bad.get("hint") else f"refused: {what}"
+    return f"refused: {what} {bad.hint}" if bad.hint else f"refused: {what}"
 
 
 def _is_picture(name: str) -> bool:

@@ -148,7 +148,7 @@ def upload(parts: ConsoleParts, name: str, *, trigger_word: str | None, fix: boo
             "images": uploaded.images,
             "videos": uploaded.videos,
             "captions": uploaded.captions,
-            "rejected": list(uploaded.rejected),
+            "rejected": uploaded.as_json()["rejected"],
             "warnings": list(uploaded.warnings),
             "renamed": dict(uploaded.renamed),
         }
