@@ -23,6 +23,8 @@ _RATE = 2e-3
 _TEMPERATURE = 0.1
 #: The fit of a picture with itself.
 _NEVER = -1e4
+#: How far a picture is bent, as a share of its half side; and how wide a spot of one colour is, in pixels.
+_BEND, _SPOT = 0.15, 8
 #: Subjects that it never sees while it is trained.
 HELD_BACK = 500
 
@@ -69,7 +71,7 @@ def new_recogniser() -> Any:
             num_stages=3,
             hidden_sizes=[32, 64, 128],
             depths=[1, 2, 2],
-            layer_scale_init_value=0.1,
+            layer_scale_init_value=1.0,
         )
     )
 
@@ -88,8 +90,9 @@ def train_recogniser(pixels: torch.Tensor, *, steps: int, seed: int) -> Any:
         firsts = 2 * torch.randint(len(pixels) // 2, (_BATCH // 2,))
         chosen = torch.cat([firsts, firsts + 1])
         views = as_floats(torch.cat([pixels[chosen, 0], pixels[chosen, 1]]))
-        vectors = functional.normalize(model(pixel_values=_worn(views)).pooler_output, dim=-1)
-        fits = vectors @ vectors.T / _TEMPERATURE
+        pictures = torch.cat([_worn(views), _worn(_spoilt(views[:_BATCH]))])
+        vectors = functional.normalize(model(pixel_values=pictures).pooler_output, dim=-1)
+        fits = vectors[:shown] @ vectors.T / _TEMPERATURE
         fits[numbers, numbers] = _NEVER
         loss = functional.cross_entropy(fits, partner)
         optimizer.zero_grad(set_to_none=True)
@@ -123,3 +126,21 @@ def _worn(pictures: torch.Tensor) -> torch.Tensor:
     light = 1 + 0.15 * torch.randn(count, 1, 1, 1)
     noise = 0.05 * torch.rand(count, 1, 1, 1) * torch.randn_like(pictures)
     return ((pictures + share * (blurred - pictures)) * light + noise).clamp(-1, 1)
+
+
+def _spoilt(pictures: torch.Tensor) -> torch.Tensor:
+    """Return pictures of what is no more the subject: half of them bent out of shape, half of them spots of its colours."""
+    count, side = len(pictures), pictures.shape[-1]
+    bends = functional.interpolate(
+        _BEND * torch.randn(count, 2, 6, 6), size=side, mode="bicubic", align_corners=True
+    )
+    grid = functional.affine_grid(
+        torch.eye(2, 3).expand(count, 2, 3), list(pictures.shape), align_corners=False
+    )
+    bent = functional.grid_sample(
+        pictures, grid + bends.permute(0, 2, 3, 1), padding_mode="border", align_corners=False
+    )
+    spots = functional.interpolate(
+        functional.avg_pool2d(pictures, _SPOT), size=side, mode="bilinear", align_corners=False
+    )
+    return torch.where(torch.rand(count, 1, 1, 1) < 0.5, bent, spots)

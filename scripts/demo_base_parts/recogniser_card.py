@@ -36,8 +36,9 @@ a picture is, and how much a LoRA changes other pictures. `make demo` uses it.
   `lorapod.client.drawing`, at other places and in other styles. Every second one is the one before it with one part changed. No
   picture or weight comes from elsewhere.
 - **Training**: `python scripts/demo_embedding.py OUT_DIR --only demo_recogniser --seed {seed}`, {steps} steps of {batch} subjects, with
-  torch {torch.__version__} on {platform.machine()}. Two pictures of one subject get near vectors, those of others far ones; some
-  pictures are blurred and noisy, as a small base model draws them.
+  torch {torch.__version__} on {platform.machine()}. Two pictures of one subject get near vectors; those of others, and
+  pictures that are bent out of shape or mere spots of the same colours, get far ones. Some pictures are blurred and noisy, as a
+  small base model draws them.
 - **Licence**: that of lorapod.
 
 ## What it sees
