@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import sys
 import webbrowser
 from dataclasses import dataclass
@@ -107,7 +109,7 @@ class RunResults:
         assert run.lora is not None
         screen.line(run.lora)
         if screen.aside.is_terminal and run.training is not None and not screen.as_json:
-            self.screen.stage("next", f'lorapod generate "PROMPT" --lora {run.checkpoint}')
+            self.screen.stage("next", f'lorapod generate "PROMPT" --lora {as_lora(run)}')
         if open_it and run.report is not None and screen.console.is_terminal and has_browser():
             webbrowser.open(Path(run.report).as_uri())
 
@@ -125,6 +127,13 @@ class RunResults:
             "grid": run.grid,
             "report": run.report,
         }
+
+
+def as_lora(run: RunProgress) -> str:
+    """Return how `generate` names the chosen checkpoint: by the training if it is the final one, else by its path."""
+    checkpoint = run.checkpoint or ""
+    is_final = not re.search(r"_\d{9}\.safetensors$", checkpoint)
+    return run.training if is_final and run.training is not None else shlex.quote(checkpoint)
 
 
 def has_browser() -> bool:

@@ -16,6 +16,7 @@ from lorapod.client import Client, RetryPolicy
 from lorapod.client.cli import app
 from lorapod.client.commands import run_results
 from lorapod.client.commands.session import Connection
+from lorapod.client.lora_run.state import RunProgress
 from lorapod.client.money.price_book import PriceLookup
 
 #: Made once: it takes longer than most of these calls.
@@ -327,6 +328,20 @@ class TestBudget:
         done = call("--max-time", "3h")
 
         assert "It has reached its limit. `lorapod resume train_000000000001` continues it." in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "named"),
+    [
+        ("output/train_1/my cat/my cat.safetensors", "train_1"),
+        (
+            "output/train_1/my cat/my cat_000000500.safetensors",
+            "'output/train_1/my cat/my cat_000000500.safetensors'",
+        ),
+    ],
+)
+def test_the_next_command_names_the_chosen_checkpoint(checkpoint: str, named: str) -> None:
+    assert run_results.as_lora(RunProgress(training="train_1", checkpoint=checkpoint)) == named
 
 
 class TestOpening:
