@@ -153,3 +153,22 @@ def test_the_page_is_without_fault_on_a_desk_and_on_a_phone_in_the_dark(site: Co
         expect(page.get_by_role("button", name=re.compile("^Start"))).to_be_in_viewport(ratio=0.9)
         found[f"{scheme} filled"] = faults(page) + too_wide(page)
     assert {name: each for name, each in found.items() if each} == {}
+
+
+def test_what_is_typed_at_once_is_not_overtaken_by_the_page_s_first_request(site: ConsoleOverWorker) -> None:
+    page = site.open("/")
+    # Types as soon as the editor is in the page, before the page's effects have run.
+    page.add_init_script(
+        """new MutationObserver(() => {
+          const editor = document.querySelector("textarea.yaml");
+          if (!editor || window.typed) return;
+          window.typed = true;
+          editor.value = "preset: sdxl\\ndataset: {training_name: cat}\\nsteps: 33\\n";
+          editor.dispatchEvent(new Event("input", { bubbles: true }));
+        }).observe(document, { childList: true, subtree: true });"""
+    )
+    page.goto(f"{site.url}/new?dataset=cat")
+
+    expect(page.get_by_label("Steps", exact=True)).to_have_value("33")
+    expect(page.get_by_role("textbox", name="As YAML")).to_have_value(re.compile("steps: 33"))
+    expect(page.get_by_role("button", name="Start the training")).to_be_enabled()

@@ -140,7 +140,8 @@ function useRequest() {
     setText(next);
     send({ text: next }, (read) => (read.problem ? setProblem(read.problem) : keep(read.request)));
   };
-  useEffect(() => void (Object.keys(request).length && change(request)), []);
+  // Effects run after the first drawing: a text that was typed before this one stays.
+  useEffect(() => void (Object.keys(request).length && !newest.current && change(request)), []);
   return { request, text, problem, waits, change, type };
 }
 
