@@ -194,7 +194,7 @@ class Demo:
             self.results["Loss curve"] = report.loss_curve(
                 losses, self.out / "loss.png", title=f"{recipe.name}: loss", subtitle=subtitle
             )
-        samples = [report.SampleImage(path=path, step=step, index=index) for path, step, index in fetched]
+        samples = [report.SampleFile(path=path, step=step, index=index) for path, step, index in fetched]
         if not samples:
             return
         examples = recipe.examples()

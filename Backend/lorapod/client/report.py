@@ -31,7 +31,7 @@ _LABEL_LINES = 6
 
 
 @dataclass(frozen=True, kw_only=True)
-class SampleImage:
+class SampleFile:
     """A sample image on this machine."""
 
     path: Path
@@ -89,7 +89,7 @@ def loss_curve(points: Sequence[tuple[int, float]], to: Path, *, title: str, sub
 
 
 def sample_sheet(
-    samples: Sequence[SampleImage],
+    samples: Sequence[SampleFile],
     to: Path,
     *,
     title: str,

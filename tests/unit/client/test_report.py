@@ -10,10 +10,10 @@ pytest.importorskip("matplotlib", reason="needs the `report` extra")
 from lorapod.client import report
 
 
-def sample(folder: Path, step: int, index: int, colour: str = "red") -> report.SampleImage:
+def sample(folder: Path, step: int, index: int, colour: str = "red") -> report.SampleFile:
     path = folder / f"{step}_{index}.png"
     Image.new("RGB", (16, 16), colour).save(path)
-    return report.SampleImage(path=path, step=step, index=index)
+    return report.SampleFile(path=path, step=step, index=index)
 
 
 def is_shown(picture: Path, colour: tuple[int, int, int]) -> bool:
