@@ -16,12 +16,14 @@ from lorapod.settings import Settings
 from lorapod.telemetry import Telemetry
 from lorapod.thread_pools import STARTS
 from lorapod.trainers.fit import WayOut, savings_of
+from lorapod.trainers.kept_checkpoints import keep_enough
 from lorapod.trainers.model_names import name_after
 from lorapod.trainers.presets import build_config, knob_of
 from lorapod.trainers.presets import get as get_preset
 from lorapod.wire.knobs import TrainKnobs, ValidationKnob
 from lorapod.wire.model import Result
 from lorapod.wire.started import DryRun, Finished, Started, SweepStarted
+from lorapod.wire.stop_when import StopMeasure
 from lorapod.yaml_config.text import parse_config
 
 
@@ -71,6 +73,13 @@ class TrainRequest(StartRequest, TrainKnobs):
 
     def _dataset_name(self) -> str | None:
         return name_after(self.dataset, self.datasets or ())
+
+    def steps_between_looks(self, process: Mapping[str, Any]) -> int:
+        """Return how often `stop_when` looks, for a config that a preset made."""
+        held_out = self.held_out
+        if self.stop_when is None or self.stop_when.no_better is StopMeasure.LIKENESS or held_out is None:
+            return int(process["sample"]["sample_every"])
+        return int(held_out["every"])
 
     def other_tiers(self) -> Sequence[WayOut]:
         """Return the preset with the same knobs in each of its tiers."""
@@ -178,7 +187,15 @@ def _config(request: TrainRequest, max_config_bytes: int, telemetry: Telemetry) 
         )
     if request.preset is not None:
         gpu_memory_bytes = telemetry.gpu_memory_bytes() if knobs.tier is None else None
-        return build_config(request.preset, knobs, gpu_memory_bytes=gpu_memory_bytes)
+        config = build_config(request.preset, knobs, gpu_memory_bytes=gpu_memory_bytes)
+        if request.stop_when is not None:
+            process = config["config"]["process"][0]
+            keep_enough(
+                process,
+                every=request.steps_between_looks(process),
+                patience=request.stop_when.patience,
+            )
+        return config
     if set_knobs := sorted(knobs.model_fields_set):
         raise InvalidInput(
             f"{', '.join(set_knobs)}: these fields go with a preset; write them into the config instead.",

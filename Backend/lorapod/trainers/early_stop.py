@@ -10,6 +10,7 @@ from lorapod.clock import Clock
 from lorapod.errors import Unsupported
 from lorapod.processes.order import TrainingOrder
 from lorapod.processes.run import Run
+from lorapod.trainers.kept_checkpoints import checkpoints_needed, kept
 from lorapod.trainers.port import TrainingPlan
 from lorapod.trainers.validation_loss import ValidationLoss, steps_between_looks
 from lorapod.volume.loss_log import FILE_NAME
@@ -202,7 +203,10 @@ def check_stop_when(
         every = likeness.check(order, plan)
     else:
         raise Unsupported("stop_when: this worker cannot measure the likeness of samples.")
-    return _too_patient(order.stop_when, plan.total_steps, every)
+    return [
+        *_too_patient(order.stop_when, plan.total_steps, every),
+        *_best_is_deleted(order.stop_when, plan.config, every),
+    ]
 
 
 def open_measure(
@@ -220,6 +224,16 @@ def open_measure(
         return ValidationLoss(plan.run_folder / FILE_NAME)
     assert likeness is not None, "the plan was refused without it"
     return likeness.open(order, plan, run, launched_at=launched_at)
+
+
+def _best_is_deleted(wanted: Mapping[str, Any], config: Mapping[str, Any], every: int) -> Sequence[str]:
+    match config:
+        case {"config": {"process": [{"save": dict(save)}, *_]}}:
+            needed = checkpoints_needed(save, every=every, patience=wanted["patience"])
+            if kept(save) < needed:
+                said = f"`max_step_saves_to_keep` is {kept(save)}, and {needed} are needed"
+                return [f"The checkpoint of the best look may be deleted before stop_when ends it: {said}."]
+    return ()
 
 
 def _too_patient(wanted: Mapping[str, Any], total_steps: int, every: int) -> Sequence[str]:

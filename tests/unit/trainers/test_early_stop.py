@@ -9,6 +9,7 @@ import pytest
 from lorapod.errors import InvalidInput, Unsupported
 from lorapod.processes.order import TrainingOrder
 from lorapod.trainers.early_stop import check_stop_when, judged
+from lorapod.trainers.kept_checkpoints import keep_enough
 from lorapod.trainers.port import TrainingPlan
 
 STOP = {"no_better": "validation_loss", "patience": 3, "min_improvement": 0.0, "from_step": 0}
@@ -111,3 +112,33 @@ def test_a_patience_that_no_look_can_exhaust_is_warned_of(
     if said is not None:
         assert said in warnings[0]
         assert f"`patience` is {patience}" in warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("save", "said"),
+    [
+        ({"save_every": 50, "max_step_saves_to_keep": 4}, "is 4, and 5 are needed"),
+        ({"save_every": 50, "max_step_saves_to_keep": 5}, None),
+        ({"save_every": 500, "max_step_saves_to_keep": 2}, None),
+        ({"save_every": 1}, "is 5, and 152 are needed"),
+        ({"save_every": 0}, None),
+    ],
+)
+def test_a_config_that_deletes_the_best_checkpoint_is_warned_of(
+    save: dict[str, Any], said: str | None
+) -> None:
+    config = {"config": {"process": [{"save": save}]}}
+    wanted = order(stop_when=STOP, validation={"share": 0.1, "every": 50})
+    warnings = check_stop_when(wanted, plan(config), None)
+    assert bool(warnings) == (said is not None)
+    assert said is None or said in warnings[0]
+
+
+@pytest.mark.parametrize(("patience", "number"), [(1, 4), (3, 5), (1000, 10)])
+def test_a_preset_keeps_the_best_checkpoint(patience: int, number: int) -> None:
+    process = {
+        "save": {"save_every": 250, "max_step_saves_to_keep": 4},
+        "train": {"steps": 2000},
+    }
+    keep_enough(process, every=250, patience=patience)
+    assert process["save"]["max_step_saves_to_keep"] == number
