@@ -203,10 +203,10 @@ def check_stop_when(
         every = likeness.check(order, plan)
     else:
         raise Unsupported("stop_when: this worker cannot measure the likeness of samples.")
-    return [
-        *_too_patient(order.stop_when, plan.total_steps, every),
-        *_best_is_deleted(order.stop_when, plan.config, every),
-    ]
+    # One that never ends it deletes nothing too early.
+    return _too_patient(order.stop_when, plan.total_steps, every) or _best_is_deleted(
+        order.stop_when, plan.config, every
+    )
 
 
 def open_measure(
