@@ -264,18 +264,27 @@ async def test_a_forced_build_counts_for_the_next_worker(tmp_path: Path, index: 
         assert Path(desk.inner.cmdline()[0]) != old
 
 
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Path:
+    """A volume with images and a model; the environment that the first worker prepares there stays."""
+    folder = tmp_path_factory.mktemp("prepared")
+    put_heavy(folder / "index")
+    put_lock(folder / "lock.txt", "heavy==1.0")
+    pictures = folder / "volume/training_data/shapes"
+    pictures.mkdir(parents=True)
+    draw_creatures(pictures)
+    shutil.copytree(tiny, folder / "volume/models/tiny")
+    return folder
+
+
 class TestTheRealWorkerBehind:
     """With a training of the builtin trainer, as long as the test needs it."""
 
     pytestmark = pytest.mark.torch
 
     @pytest.fixture
-    async def desk(self, tmp_path: Path, index: Path, lock: Path, tiny: Path) -> AsyncIterator[Desk]:
-        pictures = tmp_path / "volume/training_data/shapes"
-        pictures.mkdir(parents=True)
-        draw_creatures(pictures)
-        shutil.copytree(tiny, tmp_path / "volume/models/tiny")
-        async with serving(tmp_path, index, lock) as desk:
+    async def desk(self, prepared: Path) -> AsyncIterator[Desk]:
+        async with serving(prepared, prepared / "index", prepared / "lock.txt") as desk:
             yield desk
 
     @staticmethod
