@@ -71,6 +71,15 @@ class TestChangelog:
     def test_a_described_release_passes(self) -> None:
         changelog.check(RELEASED, "0.1.0")
 
+    def test_the_projects_own_has_this_form(self) -> None:
+        text = (ROOT / "CHANGELOG.md").read_text("utf-8")
+
+        names = [section.name for section in changelog.sections(text)]
+        assert names[0] == changelog.UNRELEASED
+        assert len(names) == len(set(names))
+        kinds = [line.removeprefix("### ") for line in text.splitlines() if line.startswith("### ")]
+        assert set(kinds) <= set(changelog.KINDS)
+
     def test_the_version_is_written_where_it_is_read(self) -> None:
         source = '"""A package."""\n\n__version__ = "0.1.0"\n'
 
