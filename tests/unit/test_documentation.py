@@ -25,6 +25,12 @@ def test_every_link_between_pages_leads_to_a_page(page: str) -> None:
     assert [target for target in targets if not (DOCS / page).parent.joinpath(target).exists()] == []
 
 
+def test_the_site_has_every_page_in_its_navigation() -> None:
+    nav = (DOCS.parent / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:\n")[2]
+    named = {line.split(": ")[-1].strip() for line in nav.splitlines()}
+    assert [page for page in PAGES if page not in named] == []
+
+
 def events() -> Iterator[tuple[str, Any]]:
     """Of every page, each JSON document that is a job's event; a block may hold several."""
     for page in PAGES:
