@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import torch
 
-#: Values of each matrix that one thread merges at once: they stay in the processor's cache.
+#: Values of each matrix that are merged at once: they stay in the cache, and are too few for torch to wake its threads.
 _CHUNK = 1 << 15
 #: Values that are looked at to guess the limit of a large matrix.
 _SAMPLE = 1 << 16
@@ -17,7 +17,7 @@ def merge_by_ties(changes: Sequence[torch.Tensor], weights: Sequence[float], den
     """Return what peft's `ties` returns, which sorts each whole matrix and holds six copies of it."""
     limits = [smallest_kept(change, density) for change in changes]
     merged = torch.empty_like(changes[0])
-    rows = max(1, _CHUNK * torch.get_num_threads() // changes[0].shape[1])
+    rows = max(1, _CHUNK // changes[0].shape[1])
     for first in range(0, len(merged), rows):
         some = slice(first, first + rows)
         kept = [
