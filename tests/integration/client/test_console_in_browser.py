@@ -351,6 +351,17 @@ def test_a_comparison_shows_the_recommendation_the_reasons_and_the_cells(open_pa
     expect(cells).to_contain_text("the base model")
 
 
+def test_a_checkpoint_of_a_sweep_is_named_by_what_is_special_to_its_training(open_page: OpenPage) -> None:
+    page = open_page(f"/comparisons/{COMPARISON}")
+
+    name = page.evaluate(
+        """async (address) => (await import(address)).drawnBy({ step: 500, weight: 0.5, variant_label: "rank 8" })""",
+        "/assets/js/pages/comparison.js",
+    )
+
+    assert name == "rank 8, step 500, weight 0.5"
+
+
 def test_the_checkpoint_that_is_kept_has_the_others_named_before_they_are_deleted(
     open_page: OpenPage, queue: FakeQueue
 ) -> None:

@@ -12,10 +12,11 @@ import { t } from "../strings.js";
 
 const EVERY_MS = 10_000;
 
-/** Return the name of what drew a cell: its step, and its weight if that is not 1. */
-export function drawnBy({ step, weight, lora }) {
+/** Return the name of what drew a cell: what is special to its training in a sweep, its step, and its weight if that is not 1. */
+export function drawnBy({ step, weight, lora, variant_label }) {
   if (weight === 0) return t.comparison.base;
-  const name = step != null ? t.comparison.step(integer(step)) : String(lora ?? "LoRA");
+  const own = step != null ? t.comparison.step(integer(step)) : String(lora ?? "LoRA");
+  const name = variant_label ? `${variant_label}, ${own}` : own;
   return weight == null || weight === 1 ? name : `${name}, ${t.comparison.weight(number(weight))}`;
 }
 
@@ -24,7 +25,7 @@ const same = (one, other) => Boolean(one && other) && ["process_id", "step", "we
 /** Return the checkpoints of trainings that were compared, each once. */
 function candidatesOf(cells) {
   const found = new Map();
-  for (const { process_id, step, weight, lora } of cells) if (process_id && step != null) found.set(`${process_id} ${step} ${weight}`, { process_id, step, weight, lora });
+  for (const { process_id, step, weight, lora, variant_label } of cells) if (process_id && step != null) found.set(`${process_id} ${step} ${weight}`, { process_id, step, weight, lora, variant_label });
   return [...found.values()];
 }
 
