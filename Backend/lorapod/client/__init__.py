@@ -14,7 +14,6 @@ with Client("https://api.runpod.ai/v2/<endpoint_id>", api_key) as client:
 from lorapod.client.aio.client import AsyncClient
 from lorapod.client.aio.training import AsyncTraining
 from lorapod.client.client import Client
-from lorapod.client.download import DownloadProgress
 from lorapod.client.errors import (
     Busy,
     ClientClosed,
@@ -52,6 +51,7 @@ from lorapod.client.options import (
     TrainOptions,
     VariantOptions,
 )
+from lorapod.client.partial_download import DownloadProgress
 from lorapod.client.progress import Progress
 from lorapod.client.retrying import RetryPolicy
 from lorapod.client.snapshots import SampleImage, TrainingSnapshot

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias
+from typing import Any, TypeAlias
 
 from lorapod.client.calls import QueueCalls
 from lorapod.client.errors import TransferFailed
+from lorapod.client.partial_download import DownloadProgress, PartialDownload, decoded, is_begun
 from lorapod.client.reading import read
 from lorapod.client.runtime import WorkAhead
 from lorapod.records.process_id import is_process_id
@@ -25,15 +23,6 @@ _FRESH_STARTS = 3
 
 #: If an earlier attempt can be resumed, the first request asks only for the file's name, size and sha256.
 _FIRST_BYTE = 1
-
-
-@dataclass(frozen=True, kw_only=True)
-class DownloadProgress:
-    """How much of a file has arrived."""
-
-    filename: str
-    received_bytes: int
-    size_bytes: int
 
 
 OnDownload = Callable[[DownloadProgress], None]
@@ -111,9 +100,9 @@ async def download(
 async def _attempt(calls: QueueCalls, source: str, to: Path, on_progress: OnDownload | None) -> Path | None:
     """Download once; return None, and keep nothing, if the file changed meanwhile."""
     with_files = calls.runtime.with_files
-    has_part = await with_files(lambda: _has_part(to))
+    has_part = await with_files(lambda: is_begun(to))
     first = await _part(calls, source, 0, length=_FIRST_BYTE if has_part else None)
-    arriving = _ArrivingFile(first, to)
+    arriving = PartialDownload(first, to)
     try:
         await with_files(arriving.open)
         await _receive(calls, source, arriving, on_progress)
@@ -124,7 +113,7 @@ async def _attempt(calls: QueueCalls, source: str, to: Path, on_progress: OnDown
 
 
 async def _receive(
-    calls: QueueCalls, source: str, arriving: _ArrivingFile, on_progress: OnDownload | None
+    calls: QueueCalls, source: str, arriving: PartialDownload, on_progress: OnDownload | None
 ) -> None:
     """Receive parts until the file is whole, or has changed."""
     part = arriving.first
@@ -148,78 +137,6 @@ async def _receive(
             return
 
 
-class _ArrivingFile:
-    """A file on its way, written as `<name>.part`."""
-
-    def __init__(self, first: dict[str, Any], to: Path) -> None:
-        """Open nothing yet."""
-        self.first = first
-        self.size_bytes: int = first["size_bytes"]
-        self.sha256: str = first["sha256"]
-        self._target = to / Path(first["filename"]).name if to.is_dir() else to
-        self._partial = self._target.with_name(f"{self._target.name}.part")
-        self._digest = hashlib.sha256()
-        self._file: BinaryIO | None = None
-        #: Bytes that are here.
-        self.received = 0
-
-    def open(self) -> None:
-        """Continue what an earlier attempt left."""
-        self._target.parent.mkdir(parents=True, exist_ok=True)
-        self._file = self._partial.open("ab+")
-        self.received = _resume(self._file, self._digest, self.size_bytes)
-
-    def add(self, part: dict[str, Any], source: str) -> None:
-        """Write a part, if it is the next one.
-
-        Raises:
-            TransferFailed: it is damaged.
-        """
-        if self._file is not None and part["offset"] == self.received:
-            data = _decoded(part, source)
-            self._file.write(data)
-            self._digest.update(data)
-            self.received += len(data)
-
-    def progress(self) -> DownloadProgress:
-        """Return how much is here."""
-        return DownloadProgress(
-            filename=self._target.name, received_bytes=self.received, size_bytes=self.size_bytes
-        )
-
-    def close(self) -> None:
-        """Keep what is here for a later attempt."""
-        if self._file is not None:
-            self._file.close()
-
-    def keep(self) -> Path | None:
-        """Give the file its name if it is whole; otherwise delete it and return None."""
-        assert self._file is not None, "it is open until it is kept"
-        with self._file as file:
-            file.flush()
-            os.fsync(file.fileno())
-        if self.received != self.size_bytes or self._digest.hexdigest() != self.sha256:
-            self._partial.unlink()
-            return None
-        self._partial.replace(self._target)
-        return self._target
-
-
-def _resume(file: BinaryIO, digest: hashlib._Hash, size_bytes: int) -> int:
-    """Read what an earlier attempt left into `digest`; return its size."""
-    file.seek(0, 2)
-    if file.tell() > size_bytes:
-        file.truncate(0)
-    file.seek(0)
-    while block := file.read(1 << 20):
-        digest.update(block)
-    return file.tell()
-
-
-def _has_part(to: Path) -> bool:
-    return any(to.glob("*.part")) if to.is_dir() else to.with_name(f"{to.name}.part").exists()
-
-
 async def content(calls: QueueCalls, path: str) -> bytes:
     """Return a small file of the workspace.
 
@@ -230,7 +147,7 @@ async def content(calls: QueueCalls, path: str) -> bytes:
     received = b""
     while True:
         part = await _part(calls, path, len(received))
-        received += _decoded(part, path)
+        received += decoded(part, path)
         if len(received) >= part["size_bytes"] or not part["length"]:
             break
     if hashlib.sha256(received).hexdigest() != part["sha256"]:
@@ -259,18 +176,6 @@ async def _ask(calls: QueueCalls, source: str, fields: dict[str, Any]) -> dict[s
     if is_process_id(source):
         return await calls.call("download", process_id=source, **fields)
     return await calls.call("download_file", file_path=source, **fields)
-
-
-def _decoded(part: dict[str, Any], source: str) -> bytes:
-    try:
-        data = base64.b64decode(part["data"], validate=True)
-    except (KeyError, binascii.Error) as error:
-        raise TransferFailed(f"{source}: a part from the worker is not base64; download it again.") from error
-    if len(data) != part["length"]:
-        raise TransferFailed(
-            f"{source}: a part has {len(data)} bytes instead of {part['length']}; download it again."
-        )
-    return data
 
 
 async def list_files(

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from lorapod.client.errors import EndpointError, JobCancelled, JobTimedOut, job_failed
+from lorapod.client.errors import EndpointError, JobCancelled, JobTimedOut
+from lorapod.client.failed_job import job_failed
 
 
 class JobStatus(StrEnum):

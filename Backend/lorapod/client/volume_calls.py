@@ -11,7 +11,8 @@ from typing import Any
 
 from lorapod.client.calls import RUNSYNC_WAIT_S, OnUpdate
 from lorapod.client.download import OnDownload, PathLike, place
-from lorapod.client.errors import LorapodError, WorkerNeeded, job_failed
+from lorapod.client.errors import LorapodError, WorkerNeeded
+from lorapod.client.failed_job import job_failed
 from lorapod.client.job import QueueJob
 from lorapod.client.retrying import RetryPolicy
 from lorapod.client.runtime import Runtime

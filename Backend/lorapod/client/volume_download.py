@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from lorapod.client.bucket_files import BucketFiles
-from lorapod.client.download import DownloadProgress, OnDownload
+from lorapod.client.download import OnDownload
 from lorapod.client.errors import TransferFailed
+from lorapod.client.partial_download import DownloadProgress
 from lorapod.volume.port import FileState
 
 #: How often to start again if a file changes during its download.

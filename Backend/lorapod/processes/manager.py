@@ -101,8 +101,7 @@ class RealProcessManager(SteeredProcesses):
             takes_up: says whether a process that the key belongs to is to be resumed.
 
         Raises:
-            WorkerError: the trainer or engine refuses the order, the machine has no room for it, or this worker runs no
-                processes of the type.
+            WorkerError: trainer or engine refuse the order, the disk is full, or this worker runs none of the type.
             Conflict: it would have to wait, and its caller does not want that; or its key's record is unreadable.
             OSError: the record cannot be written.
         """

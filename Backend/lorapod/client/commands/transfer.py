@@ -20,7 +20,7 @@ from lorapod.client.commands.arrivals import (
 from lorapod.client.commands.known_names import DATASETS, complete_dataset, complete_process
 from lorapod.client.commands.screen import Screen, draws, moment, size
 from lorapod.client.commands.session import AsJson, CommandSession, ExitCode, Via, ViaOption, open_session
-from lorapod.client.download import DownloadProgress
+from lorapod.client.partial_download import DownloadProgress
 from lorapod.client.upload import UploadedDataset, UploadProgress
 from lorapod.records.process_id import is_process_id
 from lorapod.wire.dataset import (
