@@ -417,6 +417,6 @@ class TestMoney:
         assert "--max-cost $0.95 pays for 30 min (L40S, $1.90 an hour)" in begun
         assert shown["limits"]["duration_s"] == 1800.0
         assert shown["cost"]["usd_per_hour"] == 2.0
-        assert "cost $" in paid("status", process_id, "--price-per-hour", "2")
+        assert re.search(r"cost <?\$\d", paid("status", process_id, "--price-per-hour", "2"))
         assert json.loads(paid("cost", "--json"))["total_usd"] == 1.25
         assert account.changes == []

@@ -209,8 +209,10 @@ def test_cells_of_a_comparison_open_large_beside_each_other(
     open_page: OpenPage, files: Mapping[str, str]
 ) -> None:
     page = open_page(files["two"])
-    expect(page.locator("#comparison .best")).to_have_count(2)
-    page.locator("#comparison .best button").first.click()
+    expect(page.locator("#comparison th.best")).to_contain_text("recommended")
+    expect(page.locator("#comparison td.best")).to_have_count(2)
+    expect(page.locator("#comparison li.best")).to_have_count(2)
+    page.locator("#comparison li.best button").first.click()
     expect(page.locator("#lightbox-step-shown")).to_have_text("step 1000")
     page.keyboard.press("ArrowLeft")
     expect(page.locator("#lightbox-step-shown")).to_have_text("step 500")
