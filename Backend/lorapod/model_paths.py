@@ -24,7 +24,7 @@ class ModelPaths:
     folders: Sequence[Path] = ()
 
     def find(self, text: str) -> Path | None:
-        """Return the real path of a model that may be read; None if there is none of that name.
+        """Return the real path of a model that may be read; None without a model of that name.
 
         Args:
             text: absolute, or relative to the workspace, to its `models` or to one of `folders`.

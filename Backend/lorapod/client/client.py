@@ -30,7 +30,8 @@ from lorapod.wire.started import DryRun
 class Client(FilesClient):
     """The client of one queue endpoint, RunPod's or a local one, and of the workers behind it.
 
-    Every method raises `LorapodError` if it fails. It is safe to use from several threads.
+    A method that fails raises a `LorapodError`: `JobFailed` if the worker refuses the request.
+    It is safe to use from several threads.
 
     ```python
     with Client("https://api.runpod.ai/v2/<endpoint_id>", api_key) as client:
@@ -128,9 +129,6 @@ class Client(FilesClient):
             execution_timeout_s: how long the job may stay open, if the worker keeps it open.
             start_timeout_s: how long to wait for a worker.
             fields: the fields of the action, as JSON has them; those with the value None are left out.
-
-        Raises:
-            JobFailed: the worker refused it; or another `LorapodError`.
         """
         started = finish(
             starting.start(
@@ -229,9 +227,6 @@ class Client(FilesClient):
             execution_timeout_s: how long it may take, its wait for the GPU included.
             on_progress: called with each progress update.
             options: `prompts`, `steps`, `weights` and the others of `CompareOptions`.
-
-        Raises:
-            JobFailed: the worker refused it; or another `LorapodError`.
         """
         return finish(
             comparison.compare(

@@ -34,7 +34,7 @@ class VolumeClient(Client):
 
         Args:
             volume: the volume; the client closes it.
-            url: the endpoint for what needs a worker; None: there is none.
+            url: the endpoint for what needs a worker; None: only the volume is asked.
             api_key: the endpoint's key.
             front_door: see `Client`.
             retries: see `Client`.

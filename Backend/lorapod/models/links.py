@@ -70,8 +70,8 @@ def link_models(workspace: Workspace, *, comfyui: Path | None, swarmui: Path | N
 
     Args:
         workspace: whose `models/` are shown.
-        comfyui: ComfyUI's root; None: there is none.
-        swarmui: SwarmUI's root; None: there is none.
+        comfyui: ComfyUI's root; None without ComfyUI.
+        swarmui: SwarmUI's root; None without SwarmUI.
 
     Raises:
         OSError: a folder cannot be written.

@@ -29,7 +29,8 @@ from lorapod.wire.started import DryRun
 class AsyncClient(AsyncFilesClient):
     """The client of one queue endpoint, RunPod's or a local one, and of the workers behind it.
 
-    Every method raises `LorapodError` if it fails. It belongs to the event loop in which it is used first.
+    A method that fails raises a `LorapodError`: `JobFailed` if the worker refuses the request.
+    It belongs to the event loop in which it is used first.
 
     ```python
     async with AsyncClient("https://api.runpod.ai/v2/<endpoint_id>", api_key) as client:
@@ -125,9 +126,6 @@ class AsyncClient(AsyncFilesClient):
             execution_timeout_s: how long the job may stay open, if the worker keeps it open.
             start_timeout_s: how long to wait for a worker.
             fields: the fields of the action, as JSON has them; those with the value None are left out.
-
-        Raises:
-            JobFailed: the worker refused it; or another `LorapodError`.
         """
         started = await starting.start(
             self._calls,
@@ -220,9 +218,6 @@ class AsyncClient(AsyncFilesClient):
             execution_timeout_s: how long it may take, its wait for the GPU included.
             on_progress: called with each progress update.
             options: `prompts`, `steps`, `weights` and the others of `CompareOptions`.
-
-        Raises:
-            JobFailed: the worker refused it; or another `LorapodError`.
         """
         return await comparison.compare(
             self._calls,

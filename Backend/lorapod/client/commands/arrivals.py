@@ -1,4 +1,4 @@
-"""Where a download goes on this machine: it makes folders, and replaces no other file unless the person says so."""
+"""The path of a download on this machine: its folders are made, and another file is replaced only after a question."""
 
 from __future__ import annotations
 

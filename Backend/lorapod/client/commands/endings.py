@@ -61,7 +61,7 @@ def why_ended(process: Mapping[str, Any]) -> str:
 
 
 def watching_ends(process_id: str) -> str:
-    """Return what a person is told who stops watching a process: it continues, and how to watch or stop it."""
+    """Return the text after Ctrl-C: the process continues, and how to watch or stop it."""
     return (
         f"The {noun_of(process_id)} {process_id} continues. Watch it again: lorapod status {process_id} --follow. "
         f"Stop it: lorapod cancel {process_id}"

@@ -49,7 +49,7 @@ def follow(
         interval_s: between two polls.
         prices: what workers cost.
         console: where to draw; None: stdout, as answers.
-        watch_again: what a person is told who stops watching; by default the command that shows the process again.
+        watch_again: the text that is printed after Ctrl-C; by default the command that shows the process again.
 
     Raises:
         LorapodError: the process is unknown, or the endpoint did not answer for too long.

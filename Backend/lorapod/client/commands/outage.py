@@ -1,4 +1,4 @@
-"""What a person is told while the endpoint does not answer: that it is asked again, and for how long."""
+"""The text while the endpoint does not answer: that the client asks again, and for how long."""
 
 from __future__ import annotations
 

@@ -119,7 +119,7 @@ class RunTraining:
         return {**best, **(ranked[0] if ranked else {})}
 
     def _known(self) -> dict[str, Any] | None:
-        """Return the state of the training of an earlier call; None if there is none, or it was deleted."""
+        """Return the state of the training of an earlier call; None if no training was started, or it was deleted."""
         run = self.run
         if run.training is None:
             return None

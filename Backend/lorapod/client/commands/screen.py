@@ -55,7 +55,7 @@ class Screen:
             self.waiting, stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty()
         )
         self._context = context
-        #: What a person is told who presses Ctrl-C.
+        #: The text that is printed after Ctrl-C.
         self.if_interrupted = "Interrupted here; what was started on the worker continues."
         self._said: set[str] = set()
         self.outage = OutageNotice(lambda text: self.aside.print(f"[yellow]{escape(text)}[/]"))

@@ -23,7 +23,7 @@ class ConsoleBill:
     """The bill of the endpoint and its volume; an endpoint that is not RunPod's has none."""
 
     def __init__(self, find: Callable[[], Mapping[str, Any]] | None) -> None:
-        """Look it up by `find`, which blocks and raises `LorapodError` if RunPod does not say; None: there is none."""
+        """Keep `find`, which blocks and raises `LorapodError` if RunPod does not answer; None: no bill exists."""
         self._find = find
         self._problem: str | None = None
 
@@ -42,7 +42,7 @@ class ConsoleBill:
             await asyncio.sleep(_EVERY_S)
 
     def view(self, cache: DiskCache) -> dict[str, Any] | None:
-        """Return the newest bill, and why there is no newer one; None: there is none."""
+        """Return the newest bill, and why the last look failed; None for what does not exist."""
         known = cache.document(_KIND, _NAME) if self._find is not None else None
         if known is None and self._problem is None:
             return None

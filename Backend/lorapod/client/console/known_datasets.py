@@ -101,7 +101,7 @@ class KnownDatasets:
             self._cache.forget_document(kind, name)
 
     def note_edit(self, name: str, edit_id: str | None) -> None:
-        """Keep the newest edit, which can be taken back; None: there is none."""
+        """Keep the newest edit, which can be taken back; None: no edit can be."""
         if edit_id is None:
             self._cache.forget_document(_EDIT, name)
         else:

@@ -37,7 +37,7 @@ class KnownModels:
         return next((one for one in self.all() if one["path"] == path), None)
 
     def card(self, path: str) -> dict[str, Any] | None:
-        """Return all that a worker told of a model; None if none was asked."""
+        """Return what a worker answered about a model; None if no worker was asked."""
         return self._cache.document(_CARDS, path)
 
     def learn_list(self, models: Iterable[Mapping[str, Any]]) -> None:
@@ -45,7 +45,7 @@ class KnownModels:
         self._keep([dict(one) for one in models if one.get("path")])
 
     def learn_files(self, models: Iterable[Mapping[str, Any]]) -> None:
-        """Keep what the volume lists: of a file that has not changed, all that a worker told of it stays."""
+        """Keep what the volume lists; keep a worker's answer about each file that has not changed."""
         before = {one["path"]: one for one in self.all()}
         told = []
         for one in models:

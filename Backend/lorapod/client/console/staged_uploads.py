@@ -49,7 +49,7 @@ class StagedUploads:
         return [found for name in names if (found := self.view(name)) is not None]
 
     def view(self, name: str) -> dict[str, Any] | None:
-        """Return how much of an upload is on this machine; None if there is none."""
+        """Return how much of an upload is on this machine; None if the upload is unknown."""
         if not (self._place(name) / _ABOUT).is_file():
             return None
         sizes = [path.stat().st_size for path in self._staged(name)]

@@ -22,7 +22,7 @@ class TrainingCost:
     rate: HourlyRate | None
     #: By the time that its trainer has run since the last `train` or `resume` of a person; None: it has not run.
     so_far: Decimal | None = None
-    #: By its estimate; None: there is none.
+    #: By its estimate; None without an estimate.
     expected: Decimal | None = None
     #: Whether the training has ended.
     ended: bool = False

@@ -81,7 +81,7 @@ def _with_gaps(curve: Curve) -> Curve:
 
 
 def recent_mean(points: Sequence[tuple[int, float]], count: int = 50) -> float | None:
-    """Return the mean of the last `count` finite values; None if there is none."""
+    """Return the mean of the last `count` finite values; None without a finite value."""
     finite = [value for _, value in points[-count:] if math.isfinite(value)]
     return math.fsum(finite) / len(finite) if finite else None
 

@@ -57,9 +57,9 @@ class EmbeddingJob:
     drifts: Sequence[DriftJob]
     #: The base model's pictures, each with its text.
     base: Sequence[CellJob]
-    #: Compares images; None: there is none.
+    #: Compares images; None: images are not compared.
     image_model: EmbeddingSource | None
-    #: Compares images with texts; None: there is none.
+    #: Compares images with texts; None: prompts are not scored.
     text_model: EmbeddingSource | None
     #: Where the vectors of this run go, and where those of earlier runs may be.
     vectors: Path

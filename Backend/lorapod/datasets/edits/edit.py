@@ -27,7 +27,7 @@ FileChange = bytes | Path | None
 
 @dataclass(frozen=True, kw_only=True)
 class CaptionChange:
-    """The caption of one item, before and after; None: there is none."""
+    """The caption of one item, before and after; None: no caption."""
 
     name: str
     before: str | None

@@ -60,7 +60,7 @@ class CaptionOperation:
             self._pattern()
 
     def apply(self, caption: str | None, deadline: Deadline) -> str | None:
-        """Return the new caption; None if there is none, as before.
+        """Return the new caption; None if the item had no caption and gets none.
 
         Args:
             caption: the present text; None if the item has no caption.

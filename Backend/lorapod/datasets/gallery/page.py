@@ -64,7 +64,7 @@ class GalleryItem:
     height: int
     duration_s: float | None
     caption: str
-    #: WebP; None if there is none.
+    #: WebP; None without a thumbnail.
     thumbnail: bytes | None
     flags: Sequence[str]
 

@@ -98,7 +98,7 @@ def ledger_path(workspace: Workspace, process_id: str, label: str) -> Path:
 
 
 def read_ledger(path: Path) -> UploadLedger | None:
-    """Return the stored ledger; None if there is none, or it is damaged: then everything is sent again."""
+    """Return the stored ledger; None if it is missing or damaged: then everything is sent again."""
     try:
         return _ADAPTER.validate_json(path.read_bytes())
     except (FileNotFoundError, ValidationError):
